@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * setkey: manage security associations and policies by hand, over PF_KEY.  This file is the
+ * command line and the one place that speaks of errors.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "setkey.h"
+
+#define VERSION	"kipsec"
+
+struct options opt;
+struct pfkey_sock sock = { .fd = -1 };
+
+static const char *source;	/* what is being parsed, or NULL */
+static unsigned int errors;
+
+static void say(unsigned int line, const char *fmt, va_list ap)
+{
+	/* what was printed before belongs before the message, wherever the two go */
+	fflush(stdout);
+	fprintf(stderr, "setkey: ");
+	if (source && line)
+		fprintf(stderr, "%s:%u: ", source, line);
+	vfprintf(stderr, fmt, ap);
+	fprintf(stderr, "\n");
+}
+
+void complain(unsigned int line, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(line, fmt, ap);
+	va_end(ap);
+	errors++;
+}
+
+void warn_at(unsigned int line, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(line, fmt, ap);
+	va_end(ap);
+}
+
+void show_message(const void *data, size_t len)
+{
+	if (opt.verbose) {
+		pfkey_print_trace(stdout, data, len);
+		printf("\n");
+	}
+	if (opt.hex)
+		pfkey_print_hex(stdout, data, len);
+}
+
+static void usage(FILE *out)
+{
+	fprintf(out,
+		"usage: setkey [-Hknrv] -c\n"
+		"       setkey [-Hknrv] -f file\n"
+		"       setkey [-aHlpv] -D\n"
+		"       setkey [-gHNptv] -DP\n"
+		"       setkey [-Pv] -F\n"
+		"       setkey [-H] -x\n"
+		"       setkey [-ap] file ...\n"
+		"       setkey -h | -V\n");
+}
+
+enum mode { NONE, PARSE, DUMP_ALL, FLUSH_ALL, MONITOR };
+
+struct invocation {
+	enum mode	mode;
+	const char	*file;	/* NULL: standard input, interactive */
+	bool		policies;
+};
+
+/* Options that change how things are done, not what is done; false if it is none of them. */
+static bool modifier(int c)
+{
+	switch (c) {
+	case 'a': opt.all = true; break;
+	case 'g': opt.policies = HIDE_SOCKET; break;
+	case 'H': opt.hex = true; break;
+	case 'k': opt.kernel = true; break;
+	case 'l': opt.forever = true; break;
+	case 'n': opt.dry = true; break;
+	case 'N': opt.policies = HIDE_AND_COUNT; break;
+	case 'p': opt.ports = true; break;
+	case 'r': opt.kernel = false; break;
+	case 't': opt.policies = SHOW_VIRTUAL; break;
+	case 'v': opt.verbose = true; break;
+	default: return false;
+	}
+	return true;
+}
+
+static void parse_options(int argc, char **argv, struct invocation *inv)
+{
+	int c;
+
+	while ((c = getopt(argc, argv, "acDf:FgHhklnNPprtvVx")) != -1) {
+		if (modifier(c))
+			continue;
+		switch (c) {
+		case 'c':
+			inv->mode = PARSE;
+			inv->file = NULL;
+			break;
+		case 'f':
+			inv->mode = PARSE;
+			inv->file = optarg;
+			break;
+		case 'D':
+			inv->mode = DUMP_ALL;
+			break;
+		case 'F':
+			inv->mode = FLUSH_ALL;
+			break;
+		case 'P':
+			inv->policies = true;
+			break;
+		case 'x':
+			inv->mode = MONITOR;
+			opt.monitor++;
+			break;
+		case 'h':
+			usage(stdout);
+			exit(0);
+		case 'V':
+			printf("setkey (%s)\n", VERSION);
+			exit(0);
+		default:
+			usage(stderr);
+			exit(1);
+		}
+	}
+}
+
+static void run_parse(const char *file)
+{
+	bool interactive = !file;
+	FILE *fp = stdin;
+
+	if (file && strcmp(file, "-")) {
+		fp = fopen(file, "r");
+		if (!fp) {
+			complain(0, "%s: %s", file, strerror(errno));
+			return;
+		}
+		source = file;
+	} else {
+		source = "<stdin>";
+	}
+	if (parse_config(fp, interactive))
+		warn_at(0, "%s: stopped here, what follows has not been done", source);
+	if (fp != stdin)
+		fclose(fp);
+}
+
+static void run_flush(bool policies)
+{
+	struct command c = { .type = policies ? SADB_X_SPDFLUSH : SADB_FLUSH };
+
+	command_run(&c);
+}
+
+static void run(const struct invocation *inv)
+{
+	switch (inv->mode) {
+	case PARSE:
+		run_parse(inv->file);
+		break;
+	case DUMP_ALL:
+		dump(inv->policies ? SADB_X_SPDDUMP : SADB_DUMP, SADB_SATYPE_UNSPEC, 0);
+		break;
+	case FLUSH_ALL:
+		run_flush(inv->policies);
+		break;
+	case MONITOR:
+		monitor();
+		break;
+	case NONE:
+		break;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct invocation inv = { .mode = NONE };
+	int err;
+
+	parse_options(argc, argv, &inv);
+	if (inv.mode == NONE && optind < argc) {
+		for (; optind < argc; optind++)
+			show_file(argv[optind]);
+		return errors ? 1 : 0;
+	}
+	if (inv.mode == NONE || optind < argc) {
+		usage(stderr);
+		return 1;
+	}
+	if (!opt.dry) {
+		err = pfkey_open(&sock);
+		if (err) {
+			complain(0, "cannot open a PF_KEY socket: %s%s", strerror(err),
+				 err == EAFNOSUPPORT ? ": is the module loaded?" : "");
+			return 1;
+		}
+		if (opt.verbose || opt.hex)
+			sock.trace = show_message;
+	}
+	run(&inv);
+	pfkey_close(&sock);
+	if (fflush(stdout) || ferror(stdout))
+		complain(0, "standard output: %s", strerror(errno));
+	return errors ? 1 : 0;
+}
