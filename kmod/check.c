@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * check.c - may this packet come in? (floor 4)
+ *
+ * Every packet is judged once, by the addresses that really came: one that we
+ * decapsulated right after that (input.c), before GRO, reassembly or NAT could
+ * mix or change it; one that came in clear when it enters the stack (hooks.c).
+ *
+ * A decapsulated packet carries a secpath with one entry for each SA that it
+ * passed: a mirror, an xfrm_state that stands for the SA and is in no table of
+ * xfrm's. The core copies, holds and frees such entries wherever a packet goes.
+ */
+#include <linux/inetdevice.h>
+#include <net/xfrm.h>
+
+#include "check.h"
+#include "packet.h"
+#include "spd.h"
+
+static const char marker;	/* its address tells our mirrors from xfrm's */
+
+/* --- the tag ------------------------------------------------------------- */
+
+static bool is_mirror(const struct xfrm_state *x)
+{
+	return x->data == &marker;
+}
+
+bool kipsec_tagged(const struct sk_buff *skb)
+{
+	const struct sec_path *sp = skb_sec_path(skb);
+
+	return sp && sp->len && is_mirror(sp->xvec[sp->len - 1]);
+}
+
+static struct xfrm_state *mirror_make(struct kipsec_sa *sa)
+{
+	struct xfrm_state *x = xfrm_state_alloc(sa->net->net), *was;
+
+	if (!x)
+		return NULL;
+	x->id.spi = sa->id.spi;
+	x->id.proto = sa->id.proto;
+	memcpy(&x->id.daddr, &sa->id.dst, sizeof(x->id.daddr));
+	memcpy(&x->props.saddr, &sa->src, sizeof(x->props.saddr));
+	x->props.family = sa->id.family;
+	x->props.reqid = sa->reqid;
+	/* xfrm refuses other modes where it has no policy of its own. */
+	x->props.mode = XFRM_MODE_TRANSPORT;
+	x->data = (void *)&marker;
+	x->km.state = XFRM_STATE_VALID;
+	was = unrcu_pointer(cmpxchg(&sa->mirror, NULL, RCU_INITIALIZER(x)));
+	if (!was)
+		return x;
+	x->km.state = XFRM_STATE_DEAD;
+	xfrm_state_put(x);
+	return was;
+}
+
+bool kipsec_tag(struct sk_buff *skb, struct kipsec_sa *sa)
+{
+	struct xfrm_state *x = rcu_dereference(sa->mirror);
+	struct sec_path *sp;
+
+	/* Most SAs of a gateway only send; the first packet makes it. */
+	if (unlikely(!x))
+		x = mirror_make(sa);
+	if (unlikely(!x))
+		return false;
+	sp = secpath_set(skb);
+	if (unlikely(!sp) || sp->len == XFRM_MAX_DEPTH)
+		return false;
+	xfrm_state_hold(x);
+	sp->xvec[sp->len++] = x;
+	return true;
+}
+
+/* --- the check ----------------------------------------------------------- */
+
+/* Is this the SA that the request asks for? */
+static bool request_met(const struct kipsec_request *req,
+			const struct xfrm_state *x)
+{
+	if (!is_mirror(x) || req->proto != x->id.proto)
+		return false;
+	if (req->reqid && req->reqid != x->props.reqid)
+		return false;
+	if (req->mode != KIPSEC_MODE_TUNNEL)
+		return true;
+	return req->family == x->props.family &&
+	       !memcmp(&req->src, &x->props.saddr, sizeof(req->src)) &&
+	       !memcmp(&req->dst, &x->id.daddr, sizeof(req->dst));
+}
+
+/*
+ * The first request is the innermost header, hence the last SA passed. A
+ * request of level use may have been skipped by the sender; SAs that no request
+ * asks for are not accepted.
+ */
+static bool policy_met(const struct kipsec_policy *pol,
+		       const struct sec_path *sp)
+{
+	int left = sp ? sp->len : 0;
+	unsigned int i;
+
+	for (i = 0; i < pol->nreq; i++) {
+		if (left && request_met(&pol->req[i], sp->xvec[left - 1]))
+			left--;
+		else if (pol->req[i].level != KIPSEC_LEVEL_USE)
+			return false;
+	}
+	return !left || !pol->nreq || !is_mirror(sp->xvec[left - 1]);
+}
+
+static unsigned int judge(struct kipsec_policy *pol, const struct sec_path *sp)
+{
+	if (!pol || pol->action == KIPSEC_NONE)
+		return KIPSEC_REASON_MAX;
+	if (pol->action == KIPSEC_DISCARD)
+		return KIPSEC_DROP_IN_DISCARD;
+	if (likely(policy_met(pol, sp)))
+		return KIPSEC_REASON_MAX;
+	return sp && sp->len && is_mirror(sp->xvec[sp->len - 1]) ?
+		KIPSEC_DROP_IN_POLICY : KIPSEC_DROP_IN_CLEAR;
+}
+
+unsigned int kipsec_check(struct kipsec_net *kn, struct sk_buff *skb,
+			  struct kipsec_policy **pol)
+{
+	const struct sec_path *sp = skb_sec_path(skb);
+	struct kipsec_policy *in, *fwd;
+	unsigned int vin, vfwd;
+	struct kipsec_flow fl;
+	bool forward;
+
+	*pol = NULL;
+	if (!kipsec_flow_get(skb, &fl))
+		return KIPSEC_DROP_IN_INNER;
+	in = kipsec_spd_lookup(kn, KIPSEC_DIR_IN, &fl);
+	fwd = kipsec_spd_lookup(kn, KIPSEC_DIR_FWD, &fl);
+	if (!in && !fwd)
+		return KIPSEC_REASON_MAX;
+	vin = judge(in, sp);
+	vfwd = judge(fwd, sp);
+	/* Whether it is for us matters only where the two differ. */
+	forward = vin == vfwd ? !in :
+		  inet_addr_type(kn->net, ip_hdr(skb)->daddr) == RTN_UNICAST;
+	*pol = forward ? fwd : in;
+	if (*pol)
+		kipsec_policy_used(*pol);
+	return forward ? vfwd : vin;
+}

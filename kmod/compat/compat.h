@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * compat.h - what differs between kernels 6.1 and 7.2 (floor 0).
+ *
+ * The rest of the source reads like code for one kernel. Where a feature can
+ * be probed (a header that exists, a macro that is defined) it is probed, since
+ * distributions carry features back; the version is the last resort.
+ */
+#ifndef _KIPSEC_COMPAT_H
+#define _KIPSEC_COMPAT_H
+
+#include <linux/crypto.h>
+#include <linux/netdevice.h>
+#include <linux/version.h>
+
+#if __has_include(<linux/unaligned.h>)
+#include <linux/unaligned.h>
+#else
+#include <asm/unaligned.h>
+#endif
+
+#if __has_include(<net/gso.h>)
+#include <net/gso.h>
+#endif
+
+/* The argument of a crypto completion: the request until 6.2, its data since. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+typedef struct crypto_async_request *kipsec_crypto_arg;
+static inline void *kipsec_crypto_data(kipsec_crypto_arg arg)
+{
+	return arg->data;
+}
+#else
+typedef void *kipsec_crypto_arg;
+static inline void *kipsec_crypto_data(kipsec_crypto_arg arg)
+{
+	return arg;
+}
+#endif
+
+/* A device without queues or a name, for NAPI's sake only. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+static inline struct net_device *kipsec_dummy_netdev(void)
+{
+	struct net_device *dev = kzalloc(sizeof(*dev), GFP_KERNEL);
+
+	if (dev)
+		init_dummy_netdev(dev);
+	return dev;
+}
+
+static inline void kipsec_dummy_netdev_free(struct net_device *dev)
+{
+	kfree(dev);
+}
+#else
+static inline struct net_device *kipsec_dummy_netdev(void)
+{
+	return alloc_netdev_dummy(0);
+}
+
+static inline void kipsec_dummy_netdev_free(struct net_device *dev)
+{
+	free_netdev(dev);
+}
+#endif
+
+/* Type of service in a route key: a byte until 6.17, a DSCP since. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
+#define kipsec_flowi4_set_tos(fl4, tos) ((fl4)->flowi4_tos = (tos) & 0x1c)
+#else
+#define kipsec_flowi4_set_tos(fl4, tos) \
+	((fl4)->flowi4_dscp = inet_dsfield_to_dscp(tos))
+#endif
+
+/* The length of a sysctl table: a sentinel until 6.10, a number since. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
+#define KIPSEC_SYSCTL_END	{ }
+#define kipsec_register_sysctl(net, path, table, n) \
+	register_net_sysctl(net, path, table)
+#else
+#define KIPSEC_SYSCTL_END
+#define kipsec_register_sysctl(net, path, table, n) \
+	register_net_sysctl_sz(net, path, table, n)
+#endif
+
+/* The source is named once since 6.10. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+#define kipsec_assign_str(dst, src) __assign_str(dst, src)
+#else
+#define kipsec_assign_str(dst, src) __assign_str(dst)
+#endif
+
+#endif /* _KIPSEC_COMPAT_H */

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * esp.c - the Encapsulating Security Payload, RFC 4303 (floor 3). One file for
+ * both families and both modes: it works between an IP header that is already
+ * in place and the payload, and never looks into either.
+ *
+ *	| IP | SPI | seq | IV | payload | padding | pad length | next | ICV |
+ *	     ^ associated data ^ text ................................^
+ *
+ * The IV of counter modes and AEADs is the sequence number, mixed with a random
+ * salt of the SA: it never repeats within an SA, and an operator who loads the
+ * same manual keys again after a reboot does not start the same IVs again. The
+ * IV of CBC is random, as CBC needs it.
+ */
+#include <linux/ip.h>
+#include <linux/random.h>
+#include <linux/skbuff.h>
+#include <linux/slab.h>
+#include <net/esp.h>
+
+#include "../offload/crypto.h"
+#include "alg.h"
+#include "packet.h"
+#include "stats.h"
+#include "xform.h"
+
+/**
+ * struct kipsec_esp_sa - an SA's ESP part
+ * @cipher: keyed
+ * @ivlen: bytes of IV in a packet
+ * @icvlen: bytes of ICV
+ * @block: padding goes up to a multiple of this, at least 4
+ * @counter_iv: the IV counts; else it is random
+ * @salt: of counting IVs
+ */
+struct kipsec_esp_sa {
+	struct kipsec_cipher	cipher;
+	u8			ivlen;
+	u8			icvlen;
+	u8			block;
+	bool			counter_iv;
+	__be64			salt;
+};
+
+#define ESP_HEADER	sizeof(struct ip_esp_hdr)
+#define ESP_TRAILER	2	/* pad length and next header */
+
+static int key_check(const struct kipsec_key *key)
+{
+	if (!key)
+		return 0;
+	return kipsec_alg_key_ok(key->alg, key->bits) ? 0 : -EINVAL;
+}
+
+static int esp_init(struct kipsec_sa *sa)
+{
+	const struct kipsec_alg *alg = sa->enc ? sa->enc->alg : NULL;
+	bool aead = alg && alg->kind == KIPSEC_ALG_AEAD;
+	struct kipsec_esp_sa *esp;
+	int err;
+
+	if (key_check(sa->enc) || key_check(sa->auth))
+		return -EINVAL;
+	esp = kzalloc(sizeof(*esp), GFP_KERNEL);
+	if (!esp)
+		return -ENOMEM;
+	esp->ivlen = alg ? alg->ivlen : 0;
+	esp->block = max(4, alg ? alg->block : 1);
+	esp->counter_iv = aead || (alg && alg->kind == KIPSEC_ALG_COUNTER);
+	esp->icvlen = aead ? alg->icvlen : sa->auth ? sa->auth->alg->icvlen : 0;
+	get_random_bytes(&esp->salt, sizeof(esp->salt));
+	err = kipsec_cipher_init(&esp->cipher, sa->enc, sa->auth);
+	if (err) {
+		kfree(esp);
+		return err;
+	}
+	sa->xf_data = esp;
+	return 0;
+}
+
+static void esp_destroy(struct kipsec_sa *sa)
+{
+	struct kipsec_esp_sa *esp = sa->xf_data;
+
+	kipsec_cipher_destroy(&esp->cipher);
+	kfree_sensitive(esp);
+}
+
+static unsigned int esp_inner_max(const struct kipsec_sa *sa, bool tunnel,
+				  unsigned int mtu)
+{
+	const struct kipsec_esp_sa *esp = sa->xf_data;
+	unsigned int ip = kipsec_ip_header(sa->id.family);
+	unsigned int fixed = ip + ESP_HEADER + esp->ivlen + esp->icvlen;
+
+	if (mtu < fixed + esp->block)
+		return 0;
+	/* In transport mode the IP header is the packet's own. */
+	return round_down(mtu - fixed, esp->block) - ESP_TRAILER +
+	       (tunnel ? 0 : ip);
+}
+
+static void esp_set_iv(struct kipsec_job *job, const struct kipsec_esp_sa *esp,
+		       u8 *iv)
+{
+	if (esp->counter_iv) {
+		__be64 n = cpu_to_be64(job->seq) ^ esp->salt;
+
+		memcpy(iv, &n, sizeof(n));
+		memcpy(job->iv, &n, sizeof(n));
+	} else if (esp->ivlen) {
+		u64 *r = (u64 *)job->iv;
+
+		r[0] = get_random_u64();
+		r[1] = get_random_u64();
+		memcpy(iv, job->iv, esp->ivlen);
+	}
+}
+
+/* Padding 1, 2, 3 ... (RFC 4303 section 2.4), pad length, next header. */
+static void esp_set_trailer(u8 *tail, unsigned int pad, u8 next)
+{
+	unsigned int i;
+
+	for (i = 0; i < pad; i++)
+		tail[i] = i + 1;
+	tail[pad] = pad;
+	tail[pad + 1] = next;
+}
+
+/* Take a sequence number and count the packet; the limits may forbid it. */
+static int esp_account(struct kipsec_job *job, unsigned int bytes)
+{
+	struct kipsec_sa *sa = job->sa;
+	u64 packets, total;
+	enum kipsec_life life;
+
+	packets = atomic64_inc_return(&sa->opackets);
+	total = atomic64_add_return(bytes, &sa->obytes);
+	if (unlikely(READ_ONCE(sa->counted))) {
+		life = kipsec_lifetime_by_use(&sa->lifetime, packets, total);
+		if (life != KIPSEC_LIFE_FRESH)
+			kipsec_sa_crossed(sa, life);
+		if (life == KIPSEC_LIFE_HARD) {
+			job->reason = KIPSEC_DROP_OUT_EXPIRED;
+			return -EKEYEXPIRED;
+		}
+	}
+	job->seq = atomic64_inc_return(&sa->oseq);
+	if (unlikely(job->seq > U32_MAX)) {
+		/* Never send the same number twice under one key. */
+		kipsec_sa_crossed(sa, KIPSEC_LIFE_HARD);
+		job->reason = KIPSEC_DROP_OUT_SEQ;
+		return -EOVERFLOW;
+	}
+	kipsec_sa_used(sa);
+	return 0;
+}
+
+static int esp_output(struct kipsec_job *job)
+{
+	struct kipsec_sa *sa = job->sa;
+	struct kipsec_esp_sa *esp = sa->xf_data;
+	unsigned int payload, clen, pad, tail, head = ESP_HEADER + esp->ivlen;
+	struct ip_esp_hdr *esph;
+	u8 next;
+	int err;
+
+	payload = kipsec_payload_len(job);
+	clen = ALIGN(payload + ESP_TRAILER, esp->block);
+	pad = clen - payload - ESP_TRAILER;
+	tail = pad + ESP_TRAILER + esp->icvlen;
+	if (!kipsec_own_output(job, head, tail)) {
+		job->reason = KIPSEC_DROP_OUT_NOMEM;
+		return -ENOMEM;
+	}
+	err = esp_account(job, payload);
+	if (err)
+		return err;
+	next = kipsec_push(job, head);
+	esp_set_trailer(skb_put(job->skb, tail), pad, next);
+	esph = (struct ip_esp_hdr *)skb_transport_header(job->skb);
+	esph->spi = sa->id.spi;
+	esph->seq_no = htonl((u32)job->seq);
+	esp_set_iv(job, esp, esph->enc_data);
+	err = kipsec_crypt(job, &esp->cipher, true, (u8 *)esph, head, clen);
+	if (unlikely(err))
+		job->reason = KIPSEC_DROP_OUT_CRYPTO;
+	return err;
+}
+
+static int in_fail(struct kipsec_job *job, enum kipsec_reason reason)
+{
+	job->reason = reason;
+	return -EINVAL;
+}
+
+static int in_replay_fail(struct kipsec_job *job, enum kipsec_replay_verdict v)
+{
+	static const enum kipsec_reason reason[] = {
+		[KIPSEC_REPLAY_ZERO]	= KIPSEC_DROP_IN_SEQ_ZERO,
+		[KIPSEC_REPLAY_OLD]	= KIPSEC_DROP_IN_REPLAY_OLD,
+		[KIPSEC_REPLAY_DUP]	= KIPSEC_DROP_IN_REPLAY_DUP,
+	};
+
+	return in_fail(job, reason[v]);
+}
+
+static int esp_input(struct kipsec_job *job)
+{
+	struct kipsec_esp_sa *esp = job->sa->xf_data;
+	unsigned int head = ESP_HEADER + esp->ivlen;
+	struct kipsec_replay *replay = job->sa->replay;
+	enum kipsec_replay_verdict v;
+	struct ip_esp_hdr *esph;
+	int clen, err;
+
+	clen = job->skb->len - head - esp->icvlen;
+	if (clen <= 0 || clen % esp->block || !pskb_may_pull(job->skb, head))
+		return in_fail(job, KIPSEC_DROP_IN_TRUNCATED);
+	job->seq = ntohl(((struct ip_esp_hdr *)job->skb->data)->seq_no);
+	v = replay ? kipsec_replay_check(replay, job->seq) : KIPSEC_REPLAY_OK;
+	if (v != KIPSEC_REPLAY_OK)
+		return in_replay_fail(job, v);
+	if (!kipsec_own_input(job))
+		return in_fail(job, KIPSEC_DROP_IN_NOMEM);
+	esph = (struct ip_esp_hdr *)job->skb->data;
+	memcpy(job->iv, esph->enc_data, esp->ivlen);
+	err = kipsec_crypt(job, &esp->cipher, false, job->skb->data, head,
+			   clen + esp->icvlen);
+	if (unlikely(err))
+		job->reason = err == -EBADMSG ? KIPSEC_DROP_IN_ICV :
+						KIPSEC_DROP_IN_CRYPTO;
+	return err;
+}
+
+/* The ICV was good: only now does the window move and the packet count. */
+static int esp_accept(struct kipsec_job *job, unsigned int bytes)
+{
+	enum kipsec_replay_verdict v = KIPSEC_REPLAY_OK;
+	enum kipsec_life life = KIPSEC_LIFE_FRESH;
+	struct kipsec_sa *sa = job->sa;
+
+	spin_lock(&sa->lock);
+	if (sa->replay)
+		v = kipsec_replay_advance(sa->replay, job->seq);
+	if (v == KIPSEC_REPLAY_OK) {
+		sa->ipackets++;
+		sa->ibytes += bytes;
+		if (unlikely(READ_ONCE(sa->counted)))
+			life = kipsec_lifetime_by_use(&sa->lifetime,
+						      sa->ipackets, sa->ibytes);
+	}
+	spin_unlock(&sa->lock);
+	if (v != KIPSEC_REPLAY_OK)
+		return in_replay_fail(job, v);
+	if (unlikely(life != KIPSEC_LIFE_FRESH))
+		kipsec_sa_crossed(sa, life);
+	if (life == KIPSEC_LIFE_HARD)
+		return in_fail(job, KIPSEC_DROP_IN_EXPIRED);
+	kipsec_sa_used(sa);
+	return 0;
+}
+
+static int esp_input_done(struct kipsec_job *job)
+{
+	struct kipsec_esp_sa *esp = job->sa->xf_data;
+	unsigned int head = ESP_HEADER + esp->ivlen;
+	struct sk_buff *skb = job->skb;
+	int clen, pad, next, err;
+	u8 *trailer;
+
+	clen = skb->len - head - esp->icvlen;
+	trailer = skb->data + head + clen - ESP_TRAILER;
+	pad = trailer[0];
+	next = trailer[1];
+	err = esp_accept(job, max(clen - ESP_TRAILER - pad, 0));
+	if (err)
+		return err;
+	if (pad + ESP_TRAILER > clen)
+		return in_fail(job, KIPSEC_DROP_IN_PADDING);
+	skb->ip_summed = CHECKSUM_NONE;
+	__skb_trim(skb, skb->len - esp->icvlen - ESP_TRAILER - pad);
+	__skb_pull(skb, head);
+	return next;
+}
+
+const struct kipsec_xform kipsec_esp = {
+	.name		= "esp",
+	.proto		= IPPROTO_ESP,
+	.init		= esp_init,
+	.destroy	= esp_destroy,
+	.inner_max	= esp_inner_max,
+	.output		= esp_output,
+	.input		= esp_input,
+	.input_done	= esp_input_done,
+};

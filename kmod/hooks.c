@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * hooks.c - where packets meet policies (floor 4).
+ *
+ * Output: POST_ROUTING, last but one. All packets pass, local and forwarded,
+ * with the addresses that will really be on the wire (after SNAT), whole, and
+ * not yet segmented. Only connection tracking's confirmation comes later, and a
+ * packet that we take must still get it: we run the rest of the chain ourselves
+ * and then keep the packet.
+ *
+ * Input: PRE_ROUTING, after reassembly and before NAT, for packets in clear.
+ *
+ * The hooks are up only while a namespace has policies; a module without
+ * policies costs a packet nothing.
+ */
+#include <linux/netfilter.h>
+#include <linux/netfilter_bridge.h>
+#include <linux/netfilter_ipv4.h>
+#include <linux/slab.h>
+#include <net/ip.h>
+#include <net/netfilter/ipv4/nf_defrag_ipv4.h>
+#include <net/xfrm.h>
+
+#include "check.h"
+#include "hooks.h"
+#include "output.h"
+#include "packet.h"
+#include "stats.h"
+
+#define PRI_OUT		(INT_MAX - 1)
+#define PRI_IN		(-350)	/* defragmentation is -400, raw tables -300 */
+
+/**
+ * struct kipsec_hooks - the hooks of a namespace
+ * @ops: out, in
+ * @up: registered; under kipsec_net.cfg
+ */
+struct kipsec_hooks {
+	struct nf_hook_ops	ops[2];
+	bool			up;
+};
+
+static unsigned int stolen(int err)
+{
+	return NF_STOLEN | ((unsigned int)-err << NF_VERDICT_QBITS);
+}
+
+static unsigned int hook_out(void *priv, struct sk_buff *skb,
+			     const struct nf_hook_state *state);
+
+/* --- the rest of the chain ----------------------------------------------- */
+
+/* A later hook queued the packet and now gives it back: look again. */
+static int requeued(struct net *net, struct sock *sk, struct sk_buff *skb)
+{
+	struct kipsec_net *kn = kipsec_net(net);
+	struct kipsec_policy *pol;
+	struct kipsec_path path;
+	struct kipsec_flow fl;
+	int err = -EHOSTUNREACH;
+
+	rcu_read_lock();
+	local_bh_disable();
+	pol = kipsec_flow_get(skb, &fl) ?
+		kipsec_spd_lookup(kn, KIPSEC_DIR_OUT, &fl) : NULL;
+	if (pol && pol->action == KIPSEC_PROTECT &&
+	    kipsec_path_find(kn, pol, &fl, &path) && path.n)
+		err = kipsec_output(kn, skb, pol, &path);
+	else
+		kipsec_drop(kn, skb, KIPSEC_DROP_OUT_NO_SA, NULL, pol);
+	local_bh_enable();
+	rcu_read_unlock();
+	return err;
+}
+
+/*
+ * Run the hooks behind ours. True: the packet is still here, and ours.
+ */
+static bool rest_of_chain(struct sk_buff *skb, const struct nf_hook_state *state)
+{
+	struct net *net = state->net;
+	const struct nf_hook_entries *e;
+	struct nf_hook_state st = *state;
+	unsigned int i;
+
+	e = rcu_dereference(net->nf.hooks_ipv4[NF_INET_POST_ROUTING]);
+	if (!e || e->hooks[e->num_hook_entries - 1].hook == hook_out)
+		return true;
+	for (i = 0; i < e->num_hook_entries; i++)
+		if (e->hooks[i].hook == hook_out)
+			break;
+	st.okfn = requeued;
+	return nf_hook_slow(skb, &st, e, i + 1) == 1;
+}
+
+/* --- output -------------------------------------------------------------- */
+
+/* Packets that no policy is asked about. */
+static bool out_exempt(const struct sk_buff *skb,
+		       const struct nf_hook_state *state)
+{
+	const struct net_device *out = state->out;
+
+	return (IPCB(skb)->flags & IPSKB_XFRM_TRANSFORMED) ||	/* done */
+	       (out->flags & IFF_LOOPBACK) ||
+	       netif_is_l3_master(out) ||	/* a VRF; comes again */
+	       skb_dst(skb)->xfrm ||		/* xfrm's, and it has decided */
+	       nf_bridge_info_exists(skb);	/* bridged, not routed */
+}
+
+static unsigned int out_protect(struct kipsec_net *kn, struct sk_buff *skb,
+				const struct nf_hook_state *state,
+				struct kipsec_policy *pol,
+				const struct kipsec_flow *fl)
+{
+	struct kipsec_path path;
+	int err;
+
+	local_bh_disable();
+	if (unlikely(!kipsec_path_find(kn, pol, fl, &path))) {
+		local_bh_enable();
+		kipsec_drop(kn, skb, KIPSEC_DROP_OUT_NO_SA, NULL, pol);
+		return stolen(-EHOSTUNREACH);
+	}
+	if (!path.n) {
+		local_bh_enable();
+		kipsec_count(kn, KIPSEC_COUNT_OUT_CLEAR);
+		return NF_ACCEPT;
+	}
+	err = 0;
+	if (rest_of_chain(skb, state))
+		err = kipsec_output(kn, skb, pol, &path);
+	local_bh_enable();
+	return stolen(err);
+}
+
+static unsigned int hook_out(void *priv, struct sk_buff *skb,
+			     const struct nf_hook_state *state)
+{
+	struct kipsec_net *kn = priv;
+	struct kipsec_policy *pol;
+	struct kipsec_flow fl;
+
+	if (out_exempt(skb, state))
+		return NF_ACCEPT;
+	if (unlikely(!kipsec_flow_get(skb, &fl))) {
+		kipsec_drop(kn, skb, KIPSEC_DROP_OUT_MALFORMED, NULL, NULL);
+		return stolen(-EINVAL);
+	}
+	pol = kipsec_spd_lookup(kn, KIPSEC_DIR_OUT, &fl);
+	if (!pol)
+		return NF_ACCEPT;
+	kipsec_policy_used(pol);
+	switch (pol->action) {
+	case KIPSEC_PROTECT:
+		return out_protect(kn, skb, state, pol, &fl);
+	case KIPSEC_NONE:
+		kipsec_count(kn, KIPSEC_COUNT_OUT_CLEAR);
+		return NF_ACCEPT;
+	default:
+		kipsec_drop(kn, skb, KIPSEC_DROP_OUT_DISCARD, NULL, pol);
+		return stolen(-EPERM);
+	}
+}
+
+/* --- input in clear ------------------------------------------------------ */
+
+/* IPsec for this host is no clear text, whoever's handler takes it. */
+static bool in_exempt(struct kipsec_net *kn, const struct sk_buff *skb)
+{
+	const struct iphdr *iph = ip_hdr(skb);
+
+	switch (iph->protocol) {
+	case IPPROTO_ESP:
+	case IPPROTO_AH:
+	case IPPROTO_COMP:
+		return inet_addr_type(kn->net, iph->daddr) == RTN_LOCAL;
+	default:
+		return false;
+	}
+}
+
+static unsigned int hook_in(void *priv, struct sk_buff *skb,
+			    const struct nf_hook_state *state)
+{
+	struct kipsec_net *kn = priv;
+	struct kipsec_policy *pol;
+	unsigned int reason;
+
+	if ((state->in->flags & IFF_LOOPBACK) || kipsec_tagged(skb))
+		return NF_ACCEPT;
+	reason = kipsec_check(kn, skb, &pol);
+	if (likely(reason == KIPSEC_REASON_MAX) || in_exempt(kn, skb))
+		return NF_ACCEPT;
+	kipsec_drop(kn, skb, reason, NULL, pol);
+	return NF_STOLEN;
+}
+
+/* --- up and down --------------------------------------------------------- */
+
+static const struct nf_hook_ops hook_ops[2] = {
+	{
+		.hook		= hook_out,
+		.pf		= NFPROTO_IPV4,
+		.hooknum	= NF_INET_POST_ROUTING,
+		.priority	= PRI_OUT,
+	}, {
+		.hook		= hook_in,
+		.pf		= NFPROTO_IPV4,
+		.hooknum	= NF_INET_PRE_ROUTING,
+		.priority	= PRI_IN,
+	},
+};
+
+static int hooks_up(struct kipsec_net *kn)
+{
+	struct kipsec_hooks *h = kn->hooks;
+	int err;
+
+	/* Policies with ports need whole packets. */
+	err = nf_defrag_ipv4_enable(kn->net);
+	if (err)
+		return err;
+	err = nf_register_net_hooks(kn->net, h->ops, ARRAY_SIZE(h->ops));
+	if (err)
+		nf_defrag_ipv4_disable(kn->net);
+	else
+		h->up = true;
+	return err;
+}
+
+static void hooks_down(struct kipsec_net *kn)
+{
+	struct kipsec_hooks *h = kn->hooks;
+
+	nf_unregister_net_hooks(kn->net, h->ops, ARRAY_SIZE(h->ops));
+	nf_defrag_ipv4_disable(kn->net);
+	h->up = false;
+}
+
+/* The first policy is about to come, or the last has gone; @cfg is held. */
+static int hooks_follow(struct kipsec_net *kn, bool on)
+{
+	lockdep_assert_held(&kn->cfg);
+	if (on == kn->hooks->up)
+		return 0;
+	if (on)
+		return hooks_up(kn);
+	hooks_down(kn);
+	return 0;
+}
+
+void kipsec_hooks_start(void)
+{
+	kipsec_spd_set_populated(hooks_follow);
+}
+
+int kipsec_hooks_init(struct kipsec_net *kn)
+{
+	struct kipsec_hooks *h = kzalloc(sizeof(*h), GFP_KERNEL);
+	unsigned int i;
+
+	if (!h)
+		return -ENOMEM;
+	for (i = 0; i < ARRAY_SIZE(h->ops); i++) {
+		h->ops[i] = hook_ops[i];
+		h->ops[i].priv = kn;
+	}
+	kn->hooks = h;
+	return 0;
+}
+
+void kipsec_hooks_exit(struct kipsec_net *kn)
+{
+	if (kn->hooks->up)
+		hooks_down(kn);
+	/* A packet in a hook may still look at us. */
+	synchronize_net();
+	kfree(kn->hooks);
+}

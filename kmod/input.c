@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * input.c - from protected packets back to the stack (floor 4).
+ *
+ *	rcv4() -> SA by SPI -> transform: replay window, crypto (now or later)
+ *	  -> input_finish(): strip, policy check, tag -> reinject.c
+ *
+ * We stand before esp4 in the stack's chain of ESP handlers and answer -EINVAL
+ * for an SPI that is not ours, so that the next in line is asked.
+ */
+#include <net/esp.h>
+#include <net/ip.h>
+#include <net/protocol.h>
+#include <net/xfrm.h>
+
+#include "check.h"
+#include "input.h"
+#include "packet.h"
+#include "pmtu.h"
+#include "reinject.h"
+#include "stats.h"
+#include "xform.h"
+
+/* Fragments of one SA meet only each other; no such user exists in the kernel. */
+#define DEFRAG_USER	0x4b000000
+
+static struct kipsec_sa *find_sa4(struct kipsec_net *kn,
+				  const struct sk_buff *skb,
+				  const struct iphdr *iph, int off)
+{
+	struct kipsec_sa_id id = {
+		.dst.ip	= iph->daddr,
+		.proto	= iph->protocol,
+		.family	= AF_INET,
+	};
+	__be32 buf, *spi;
+
+	spi = skb_header_pointer(skb, off, sizeof(buf), &buf);
+	if (!spi)
+		return NULL;
+	id.spi = *spi;
+	return kipsec_sad_find(kn, &id);
+}
+
+/* Is there one more of our headers inside? Then the check is for later. */
+static bool more_inside(struct kipsec_net *kn, const struct sk_buff *skb)
+{
+	const struct iphdr *iph = ip_hdr(skb);
+
+	return iph->protocol == IPPROTO_ESP && !ip_is_fragment(iph) &&
+	       find_sa4(kn, skb, iph, iph->ihl * 4);
+}
+
+/* Nothing of the outer packet's way through the stack is left on the inner. */
+static void scrub(struct sk_buff *skb)
+{
+	skb_dst_drop(skb);
+	nf_reset_ct(skb);
+	skb_clear_hash(skb);
+	skb->encapsulation = 0;
+	memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
+}
+
+/* The packet is in clear again. */
+static void input_clear(struct kipsec_net *kn, struct kipsec_sa *sa,
+			struct sk_buff *skb)
+{
+	unsigned int reason = KIPSEC_REASON_MAX;
+	struct kipsec_policy *pol = NULL;
+
+	scrub(skb);
+	/*
+	 * A fragment from the tunnel must never meet one that came in clear:
+	 * put it together here, where only fragments of this SA are.
+	 */
+	if (ip_is_fragment(ip_hdr(skb)) &&
+	    ip_defrag(kn->net, skb, DEFRAG_USER ^ (u32)sa->serial))
+		return;
+	if (!kipsec_tag(skb, sa))
+		reason = KIPSEC_DROP_IN_NOMEM;
+	else if (!more_inside(kn, skb))
+		reason = kipsec_check(kn, skb, &pol);
+	if (unlikely(reason != KIPSEC_REASON_MAX)) {
+		kipsec_drop(kn, skb, reason, sa, pol);
+		return;
+	}
+	kipsec_count(kn, KIPSEC_COUNT_IN_PROTECTED);
+	kipsec_reinject(skb);
+}
+
+static void input_finish(struct kipsec_job *job)
+{
+	struct kipsec_sa *sa = job->sa;
+	struct kipsec_net *kn = sa->net;
+	int next = sa->xf->input_done(job);
+	enum kipsec_reason reason = job->reason;
+	struct sk_buff *skb = kipsec_job_put(job);
+	int err;
+
+	if (unlikely(next < 0)) {
+		kipsec_drop(kn, skb, reason, sa, NULL);
+		return;
+	}
+	err = kipsec_pop(skb, next, sa, READ_ONCE(kn->knobs.ecn));
+	if (unlikely(err)) {
+		kipsec_drop(kn, skb, -1 - err, sa, NULL);
+		return;
+	}
+	input_clear(kn, sa, skb);
+}
+
+static void input_fail(struct kipsec_job *job)
+{
+	enum kipsec_reason reason = job->reason;
+	struct kipsec_sa *sa = job->sa;
+	struct kipsec_net *kn = sa->net;
+
+	kipsec_drop(kn, kipsec_job_put(job), reason, sa, NULL);
+}
+
+static void input_resume(struct kipsec_job *job, int err)
+{
+	if (likely(!err)) {
+		input_finish(job);
+		return;
+	}
+	job->reason = err == -EBADMSG ? KIPSEC_DROP_IN_ICV :
+					KIPSEC_DROP_IN_CRYPTO;
+	input_fail(job);
+}
+
+static void input_sa(struct kipsec_net *kn, struct kipsec_sa *sa,
+		     struct sk_buff *skb)
+{
+	struct kipsec_job *job;
+	int err;
+
+	if (unlikely(!kipsec_sa_usable(sa))) {
+		kipsec_drop(kn, skb, KIPSEC_DROP_IN_SA_STATE, sa, NULL);
+		return;
+	}
+	job = kipsec_job_get(skb);
+	if (unlikely(!job)) {
+		kipsec_drop(kn, skb, KIPSEC_DROP_IN_NOMEM, sa, NULL);
+		return;
+	}
+	job->sa = sa;
+	job->path[0] = sa;
+	job->n = 1;
+	job->i = 0;
+	job->dev = skb->dev;
+	job->done = input_resume;
+	err = sa->xf->input(job);
+	if (likely(!err))
+		input_finish(job);
+	else if (err != -EINPROGRESS)
+		input_fail(job);
+}
+
+/* --- the stack's side ---------------------------------------------------- */
+
+static int rcv4(struct sk_buff *skb)
+{
+	struct kipsec_net *kn = kipsec_net(dev_net(skb->dev));
+	struct kipsec_sa *sa = find_sa4(kn, skb, ip_hdr(skb), 0);
+
+	if (!sa) {
+		if (kipsec_sad_count(kn))
+			kipsec_count(kn, KIPSEC_COUNT_IN_UNKNOWN_SPI);
+		return -EINVAL;
+	}
+	input_sa(kn, sa, skb);
+	return 0;
+}
+
+/* UDP encapsulation (RFC 3948) is not ours yet; xfrm may want it. */
+static int rcv4_encap(struct sk_buff *skb, int nexthdr, __be32 spi,
+		      int encap_type)
+{
+	return -EINVAL;
+}
+
+static int rcv4_cb(struct sk_buff *skb, int err)
+{
+	return 0;
+}
+
+static struct xfrm4_protocol esp4 = {
+	.handler	= rcv4,
+	.input_handler	= rcv4_encap,
+	.cb_handler	= rcv4_cb,
+	.err_handler	= kipsec_pmtu_icmp4,
+	.priority	= 1000,		/* esp4 has 0, VTI 100 */
+};
+
+int kipsec_input_start(void)
+{
+	return xfrm4_protocol_register(&esp4, IPPROTO_ESP);
+}
+
+void kipsec_input_stop(void)
+{
+	xfrm4_protocol_deregister(&esp4, IPPROTO_ESP);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * kipsec.h - the root of a network namespace, and nothing else (floor 0).
+ *
+ * Everything that kipsec knows about a namespace hangs off struct kipsec_net.
+ * Each member belongs to one file, which allocates it in its _init() and frees
+ * it in its _exit(); kmod/main.c calls those as a ladder, floor by floor.
+ */
+#ifndef _KIPSEC_H
+#define _KIPSEC_H
+
+#include <linux/mutex.h>
+#include <net/net_namespace.h>
+#include <net/netns/generic.h>
+
+#include "compat/compat.h"
+
+struct kipsec_spd;
+struct kipsec_sad;
+struct kipsec_expire;
+struct kipsec_stats;
+struct kipsec_pfkey;
+struct kipsec_hooks;
+struct ctl_table_header;
+
+/**
+ * struct kipsec_knobs - what a namespace's administrator may turn
+ * @prefer_old_sa: take the oldest usable SA for output, not the newest (KAME's
+ *	net.key.prefered_oldsa)
+ * @df: outer DF bit of tunnels: 0 clear, 1 set, 2 copy from the inner header
+ *	(KAME's net.inet.ipsec.dfbit)
+ * @ecn: carry congestion marks between the headers of a tunnel (RFC 6040)
+ * @larval_lifetime: seconds until an SA from GETSPI that nobody completes dies
+ */
+struct kipsec_knobs {
+	u8	prefer_old_sa;
+	u8	df;
+	u8	ecn;
+	u32	larval_lifetime;
+};
+
+/**
+ * struct kipsec_net - the per-namespace root
+ * @net: the namespace; it outlives this object
+ * @cfg: serialises every change to the data bases (see sad.c and spd.c); all
+ *	PF_KEY requests and the expiry worker run under it, the data path never
+ *	takes it
+ * @spd: policies (spd.c)
+ * @sad: security associations (sad.c)
+ * @expire: deadlines of both (expire.c)
+ * @stats: per-CPU counters (stats.c)
+ * @hooks: netfilter hooks, registered while there are policies (hooks.c)
+ * @pfkey: PF_KEY sockets (pfkey_sock.c)
+ * @sysctl: net.kipsec.* of this namespace (sysctl.c)
+ * @knobs: the values behind @sysctl; read without a lock
+ */
+struct kipsec_net {
+	struct net			*net;
+	struct mutex			cfg;
+	struct kipsec_spd		*spd;
+	struct kipsec_sad		*sad;
+	struct kipsec_expire		*expire;
+	struct kipsec_stats __percpu	*stats;
+	struct kipsec_hooks		*hooks;
+	struct kipsec_pfkey		*pfkey;
+	struct ctl_table_header		*sysctl;
+	struct kipsec_knobs		knobs;
+};
+
+extern unsigned int kipsec_net_id;
+
+static inline struct kipsec_net *kipsec_net(const struct net *net)
+{
+	return net_generic(net, kipsec_net_id);
+}
+
+#endif /* _KIPSEC_H */

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * output.c - from a policy to protected packets (floor 4).
+ *
+ *	hooks.c -> kipsec_path_find() -> kipsec_output() -> one job per segment
+ *	  -> for each SA of the path: transform, crypto (now or later)
+ *	  -> send_outer() -> ip_local_out()
+ */
+#include <net/ip.h>
+#include <net/xfrm.h>
+
+#include "output.h"
+#include "packet.h"
+#include "pmtu.h"
+#include "route.h"
+#include "stats.h"
+#include "xform.h"
+
+/* --- which SAs ----------------------------------------------------------- */
+
+static void want_addresses(struct kipsec_sa_want *want,
+			   const struct kipsec_flow *fl)
+{
+	unsigned int words = kipsec_addr_words(fl->family);
+
+	memcpy(want->src.w, fl->addr, words * sizeof(u32));
+	memcpy(want->dst.w, fl->addr + words, words * sizeof(u32));
+	want->family = fl->family;
+}
+
+bool kipsec_path_find(struct kipsec_net *kn, struct kipsec_policy *pol,
+		      const struct kipsec_flow *fl, struct kipsec_path *path)
+{
+	struct kipsec_sa_want want = { };
+	unsigned int i;
+
+	path->n = 0;
+	path->tunnel = 0;
+	/* A transport SA runs between the ends of what it protects. */
+	want_addresses(&want, fl);
+	for (i = 0; i < pol->nreq; i++) {
+		struct kipsec_request *req = &pol->req[i];
+		struct kipsec_sa *sa;
+
+		want.reqid = req->reqid;
+		want.proto = req->proto;
+		want.mode = req->mode;
+		if (req->mode == KIPSEC_MODE_TUNNEL) {
+			want.src = req->src;
+			want.dst = req->dst;
+			want.family = req->family;
+		}
+		sa = kipsec_sad_choose(kn, &want, &req->cache);
+		if (sa) {
+			if (req->mode == KIPSEC_MODE_TUNNEL)
+				path->tunnel |= BIT(path->n);
+			path->sa[path->n++] = sa;
+		} else if (req->level != KIPSEC_LEVEL_USE) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* --- sending ------------------------------------------------------------- */
+
+/*
+ * The outer packet is a packet of this host's: it has no part in the inner
+ * one's connection tracking (NAT would mangle it) or secpath.
+ */
+static int send_outer(struct kipsec_sa *sa, struct sk_buff *skb)
+{
+	struct dst_entry *dst = kipsec_route(sa);
+	struct kipsec_net *kn = sa->net;
+	int err;
+
+	if (unlikely(!dst)) {
+		kipsec_drop(kn, skb, KIPSEC_DROP_OUT_NO_ROUTE, sa, NULL);
+		return -EHOSTUNREACH;
+	}
+	skb_dst_set_noref(skb, dst);
+	nf_reset_ct(skb);
+	secpath_reset(skb);
+	memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
+	IPCB(skb)->flags = IPSKB_XFRM_TRANSFORMED;
+	skb->protocol = htons(ETH_P_IP);
+	skb->ip_summed = CHECKSUM_NONE;
+	skb->encapsulation = 0;
+	skb->ignore_df = 0;
+	kipsec_count(kn, KIPSEC_COUNT_OUT_PROTECTED);
+	err = ip_local_out(kn->net, skb->sk, skb);
+	return net_xmit_eval(err) < 0 ? err : 0;
+}
+
+static int output_fail(struct kipsec_job *job, int err)
+{
+	enum kipsec_reason reason = job->reason;
+	struct kipsec_sa *sa = job->sa;
+	struct kipsec_net *kn = sa->net;
+
+	kipsec_drop(kn, kipsec_job_put(job), reason, sa, NULL);
+	return err;
+}
+
+/* Pass the SAs that are left, then send. */
+static int output_run(struct kipsec_job *job)
+{
+	struct kipsec_sa *outermost = job->path[job->n - 1];
+	int err;
+
+	for (; job->i < job->n; job->i++) {
+		job->sa = job->path[job->i];
+		err = job->sa->xf->output(job);
+		if (err == -EINPROGRESS)
+			return 0;	/* output_resume() goes on */
+		if (unlikely(err))
+			return output_fail(job, err);
+	}
+	/* The references of the job go; RCU keeps the SA for this call. */
+	return send_outer(outermost, kipsec_job_put(job));
+}
+
+static void output_resume(struct kipsec_job *job, int err)
+{
+	if (unlikely(err)) {
+		job->reason = KIPSEC_DROP_OUT_CRYPTO;
+		output_fail(job, err);
+		return;
+	}
+	job->i++;
+	output_run(job);
+}
+
+static int output_one(struct kipsec_net *kn, struct sk_buff *skb,
+		      struct kipsec_policy *pol,
+		      const struct kipsec_path *path, unsigned int ll)
+{
+	struct kipsec_job *job;
+	unsigned int i;
+
+	if (skb->ip_summed == CHECKSUM_PARTIAL && skb_checksum_help(skb))
+		goto drop;
+	job = kipsec_job_get(skb);
+	if (unlikely(!job))
+		goto drop;
+	skb_dst_drop(skb);
+	for (i = 0; i < path->n; i++)
+		job->path[i] = path->sa[i];
+	job->n = path->n;
+	job->tunnel = path->tunnel;
+	job->i = 0;
+	job->ll = ll;
+	job->done = output_resume;
+	return output_run(job);
+drop:
+	kipsec_drop(kn, skb, KIPSEC_DROP_OUT_NOMEM, NULL, pol);
+	return -ENOBUFS;
+}
+
+/* A super-packet becomes final segments first: ESP must see what is sent. */
+static int output_gso(struct kipsec_net *kn, struct sk_buff *skb,
+		      struct kipsec_policy *pol,
+		      const struct kipsec_path *path, unsigned int ll)
+{
+	struct sk_buff *segs = skb_gso_segment(skb, 0), *seg, *next;
+	int err = 0, e;
+
+	if (IS_ERR_OR_NULL(segs)) {
+		kipsec_drop(kn, skb, KIPSEC_DROP_OUT_NOMEM, NULL, pol);
+		return -ENOBUFS;
+	}
+	consume_skb(skb);
+	skb_list_walk_safe(segs, seg, next) {
+		skb_mark_not_on_list(seg);
+		e = output_one(kn, seg, pol, path, ll);
+		if (!err)
+			err = e;
+	}
+	return err;
+}
+
+int kipsec_output(struct kipsec_net *kn, struct sk_buff *skb,
+		  struct kipsec_policy *pol, const struct kipsec_path *path)
+{
+	struct kipsec_sa *outermost = path->sa[path->n - 1];
+	struct dst_entry *dst = kipsec_route(outermost);
+	unsigned int ll;
+	int err;
+
+	if (unlikely(!dst)) {
+		kipsec_drop(kn, skb, KIPSEC_DROP_OUT_NO_ROUTE, outermost, pol);
+		return -EHOSTUNREACH;
+	}
+	ll = LL_RESERVED_SPACE(dst->dev);
+	err = kipsec_fit(skb, path, dst);
+	if (unlikely(err)) {
+		kipsec_drop(kn, skb, KIPSEC_DROP_OUT_TOO_BIG, outermost, pol);
+		return err;
+	}
+	if (skb_is_gso(skb))
+		return output_gso(kn, skb, pol, path, ll);
+	return output_one(kn, skb, pol, path, ll);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * output.h - from a policy to protected packets (floor 4).
+ */
+#ifndef _KIPSEC_OUTPUT_H
+#define _KIPSEC_OUTPUT_H
+
+#include "spd.h"
+
+struct sk_buff;
+
+/**
+ * struct kipsec_path - the SAs that a packet shall pass, innermost first
+ * @sa: valid in the RCU section that filled it
+ * @n: how many; 0: the packet may go in clear
+ * @tunnel: bit i: @sa[i] works in tunnel mode
+ */
+struct kipsec_path {
+	struct kipsec_sa	*sa[KIPSEC_MAX_REQUESTS];
+	u8			n;
+	u8			tunnel;
+};
+
+/**
+ * kipsec_path_find() - find an SA for each request of a policy
+ * @kn: namespace
+ * @pol: a policy that protects
+ * @fl: the packet's flow
+ * @path: filled in
+ *
+ * Context: RCU read side, BH off.
+ * Return: false if a required SA is missing.
+ */
+bool kipsec_path_find(struct kipsec_net *kn, struct kipsec_policy *pol,
+		      const struct kipsec_flow *fl, struct kipsec_path *path);
+
+/**
+ * kipsec_output() - protect a packet and send it
+ * @kn: namespace
+ * @skb: the packet, whole, data at its IP header; consumed
+ * @pol: the policy that asked for it
+ * @path: from kipsec_path_find(), not empty
+ *
+ * Context: RCU read side, BH off.
+ * Return: 0 (also if a driver has yet to finish) or an errno for the sender.
+ */
+int kipsec_output(struct kipsec_net *kn, struct sk_buff *skb,
+		  struct kipsec_policy *pol, const struct kipsec_path *path);
+
+#endif /* _KIPSEC_OUTPUT_H */

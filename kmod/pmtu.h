@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * pmtu.h - packets that do not fit (floor 4).
+ */
+#ifndef _KIPSEC_PMTU_H
+#define _KIPSEC_PMTU_H
+
+struct dst_entry;
+struct kipsec_path;
+struct sk_buff;
+
+/**
+ * kipsec_fit() - will a packet fit the path once it is protected?
+ * @skb: the packet before protection, with its own route
+ * @path: the SAs to pass
+ * @dst: route of the outermost
+ *
+ * A TCP super-packet whose segments would be too long is told to make shorter
+ * ones. Other packets that may not be fragmented are refused, and their sender
+ * is told what would fit (RFC 4301 section 8.2.1).
+ *
+ * Return: 0 or -EMSGSIZE; the skb stays the caller's.
+ */
+int kipsec_fit(struct sk_buff *skb, const struct kipsec_path *path,
+	       const struct dst_entry *dst);
+
+/**
+ * kipsec_pmtu_icmp4() - an ICMP error came back for one of our packets
+ * @skb: data at the IP header of the packet in question
+ * @mtu: what the router on the way can carry
+ *
+ * Return: 0 if it was ours, -ENOENT if not.
+ */
+int kipsec_pmtu_icmp4(struct sk_buff *skb, u32 mtu);
+
+#endif /* _KIPSEC_PMTU_H */

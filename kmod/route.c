@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * route.c - the way of the outer packet (floor 4).
+ *
+ * Each SA remembers one route, for all CPUs: under RCU it can be used without a
+ * reference count. It is a private copy of what the routing table gave. The
+ * table's own entry is shared with inner packets to the same address (transport
+ * mode, tunnels between hosts), and the path MTU that we tell their senders
+ * would come back as the path MTU of the outer packet, smaller each time.
+ *
+ * The look-up names no protocol, so that xfrm policies of the host do not wrap
+ * our packets once more.
+ */
+#include <linux/netdevice.h>
+#include <net/ip.h>
+#include <net/route.h>
+
+#include "route.h"
+#include "sad.h"
+
+static struct rtable *route_lookup4(const struct kipsec_sa *sa)
+{
+	struct flowi4 fl4 = {
+		.saddr = sa->src.ip,
+		.daddr = sa->id.dst.ip,
+	};
+
+	return ip_route_output_key(sa->net->net, &fl4);
+}
+
+/* A copy that shares nothing with the routing table but the device. */
+static struct dst_entry *route_copy4(const struct rtable *rt)
+{
+	struct rtable *own;
+
+	own = rt_dst_alloc(rt->dst.dev, rt->rt_flags, rt->rt_type, true);
+	if (!own)
+		return NULL;
+	own->rt_iif = rt->rt_iif;
+	own->rt_uses_gateway = rt->rt_uses_gateway;
+	own->rt_gw_family = rt->rt_gw_family;
+	if (rt->rt_gw_family == AF_INET)
+		own->rt_gw4 = rt->rt_gw4;
+	else if (rt->rt_gw_family == AF_INET6)
+		own->rt_gw6 = rt->rt_gw6;
+	own->dst.output = rt->dst.output;
+	return &own->dst;
+}
+
+static struct dst_entry *route_refresh(struct kipsec_sa *sa,
+				       struct dst_entry *old)
+{
+	struct rtable *rt = route_lookup4(sa);
+	struct dst_entry *own, *was;
+
+	if (IS_ERR(rt))
+		return NULL;
+	own = route_copy4(rt);
+	if (own)
+		WRITE_ONCE(sa->route_mtu, dst_metric_raw(&rt->dst, RTAX_MTU));
+	ip_rt_put(rt);
+	if (!own)
+		return NULL;
+	was = unrcu_pointer(cmpxchg(&sa->dst, RCU_INITIALIZER(old),
+				    RCU_INITIALIZER(own)));
+	if (was != old) {
+		/* Another CPU was faster; its answer is as good. */
+		dst_release(own);
+		return was;
+	}
+	dst_release(old);	/* freed after a grace period */
+	return own;
+}
+
+struct dst_entry *kipsec_route(struct kipsec_sa *sa)
+{
+	struct dst_entry *dst = rcu_dereference(sa->dst);
+
+	if (likely(dst && dst_check(dst, 0)))
+		return dst;
+	return route_refresh(sa, dst);
+}
+
+unsigned int kipsec_route_mtu(const struct kipsec_sa *sa,
+			      const struct dst_entry *dst)
+{
+	unsigned int mtu = READ_ONCE(sa->route_mtu);
+	unsigned int learned = READ_ONCE(sa->pmtu);
+
+	if (!mtu)
+		mtu = READ_ONCE(dst->dev->mtu);
+	if (unlikely(learned) && learned < mtu &&
+	    kipsec_now() < READ_ONCE(sa->pmtu_until))
+		mtu = learned;
+	return mtu;
+}
+
+/* A device that goes must not be held by a route that nobody uses. */
+static int route_netdev_event(struct notifier_block *nb, unsigned long event,
+			      void *ptr)
+{
+	struct net_device *dev = netdev_notifier_info_to_dev(ptr);
+	struct kipsec_net *kn = kipsec_net(dev_net(dev));
+
+	if (event == NETDEV_UNREGISTER && kn && kn->sad)
+		kipsec_sad_forget_routes(kn, dev);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block route_netdev = {
+	.notifier_call = route_netdev_event,
+};
+
+int kipsec_route_start(void)
+{
+	return register_netdevice_notifier(&route_netdev);
+}
+
+void kipsec_route_stop(void)
+{
+	unregister_netdevice_notifier(&route_netdev);
+}

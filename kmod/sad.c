@@ -1,0 +1,793 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * sad.c - the security association data base (floor 2).
+ *
+ * Locking and life
+ *
+ * Writers. Everything that changes the data base (PF_KEY requests, the expiry
+ * worker, namespace exit) holds kipsec_net.cfg, a mutex, in process context.
+ * The data path never writes: when it finds that an SA crossed a limit it puts
+ * the SA on a lock-free list (sad->events) and wakes the worker.
+ *
+ * Readers. Look-ups run under RCU and nothing else. Inbound, by_id finds an SA
+ * by (destination, SPI, protocol). Outbound, groups holds for each combination
+ * that a policy can ask for (addresses, protocol, mode, reqid) the list of its
+ * SAs, newest first, so that 10,000 SAs of one pair cost what one costs. An SA
+ * with a reqid stands in a second group that ignores reqids, for policies
+ * without one.
+ *
+ * Remembered answers. A policy request remembers the SA it found, together with
+ * sad->gen. Every change that could alter an answer (an SA comes, goes, or
+ * starts dying) raises gen under cache_lock; an answer is written under the same
+ * lock and only if gen still is what it was before the look-up. Hence a
+ * remembered SA whose gen agrees was in the data base after the last removal,
+ * and lives at least until the reader's RCU section ends.
+ *
+ * Life. The data base holds one reference; whoever keeps an SA beyond an RCU
+ * section (a request in a crypto driver, the events list, an event being sent)
+ * takes another. There is one way out, kipsec_sad_remove(): state DEAD, gone
+ * from every table, gen raised, reference dropped. With the last reference the
+ * SA waits for a grace period and is freed on a work queue of ours, since
+ * drivers may sleep when they free a key. sad->live counts SAs that are not yet
+ * freed; a namespace waits for 0 before it goes.
+ *
+ * Counters of output are atomics on the cache line of the sequence number, which
+ * the sender has to own anyway; those of input change under the SA's lock, which
+ * the replay window needs anyway. Neither needs per-CPU memory.
+ */
+#include <linux/jhash.h>
+#include <linux/slab.h>
+#include <linux/timekeeping.h>
+#include <linux/xarray.h>
+#include <net/dst.h>
+#include <net/xfrm.h>
+
+#include "sad.h"
+#include "xform.h"
+
+/**
+ * struct kipsec_sad - the data base of a namespace
+ * @by_id: inbound look-up
+ * @groups: outbound look-up, struct kipsec_sa_group
+ * @by_spi: which SPIs are in use, whatever the destination
+ * @by_serial: all SAs in order of creation, for dumps
+ * @last_serial: the newest
+ * @count: SAs in the data base
+ * @gen: see above; starts at 1 so that an empty cache never agrees
+ * @cache_lock: of remembered answers
+ * @larvals: SAs that wait for their keys
+ * @events: SAs that crossed a limit
+ * @live: SAs not yet freed
+ * @gone: woken when @live reaches 0
+ */
+struct kipsec_sad {
+	struct rhashtable	by_id;
+	struct rhashtable	groups;
+	struct rhltable		by_spi;
+	struct xarray		by_serial;
+	unsigned long		last_serial;
+	unsigned int		count;
+	unsigned long		gen;
+	spinlock_t		cache_lock;
+	struct list_head	larvals;
+	struct llist_head	events;
+	atomic_t		live;
+	wait_queue_head_t	gone;
+};
+
+/**
+ * struct kipsec_sa_group - SAs that are equal in the eyes of a policy request
+ * @node: link of kipsec_sad.groups
+ * @key: what they have in common; @key.zero is 1 where the reqid is ignored
+ * @sas: the SAs, newest first, RCU
+ * @rcu: frees it
+ */
+struct kipsec_sa_group {
+	struct rhash_head	node;
+	struct kipsec_sa_want	key;
+	struct list_head	sas;
+	struct rcu_head		rcu;
+};
+
+static struct workqueue_struct *free_wq;
+static const struct kipsec_sad_events *events;
+
+static u32 id_hash(const void *data, u32 len, u32 seed)
+{
+	const struct kipsec_sa_id *id = data;
+	u32 dst = (__force u32)id->dst.w[0];
+
+	if (id->family == AF_INET6)
+		dst = jhash2((const u32 *)id->dst.w, 4, seed);
+	return jhash_3words(dst, (__force u32)id->spi, id->proto, seed);
+}
+
+static u32 id_obj_hash(const void *obj, u32 len, u32 seed)
+{
+	const struct kipsec_sa *sa = obj;
+
+	return id_hash(&sa->id, len, seed);
+}
+
+static bool id_equal(const struct kipsec_sa_id *a, const struct kipsec_sa_id *b)
+{
+	return a->spi == b->spi && a->proto == b->proto &&
+	       a->family == b->family &&
+	       kipsec_addr_equal(&a->dst, &b->dst, a->family);
+}
+
+static int id_cmp(struct rhashtable_compare_arg *arg, const void *obj)
+{
+	const struct kipsec_sa *sa = obj;
+
+	return !id_equal(arg->key, &sa->id);
+}
+
+static const struct rhashtable_params id_params = {
+	.head_offset	= offsetof(struct kipsec_sa, by_id),
+	.key_len	= sizeof(struct kipsec_sa_id),
+	.hashfn		= id_hash,
+	.obj_hashfn	= id_obj_hash,
+	.obj_cmpfn	= id_cmp,
+	.automatic_shrinking = true,
+};
+
+static const struct rhashtable_params spi_params = {
+	.head_offset	= offsetof(struct kipsec_sa, by_spi),
+	.key_offset	= offsetof(struct kipsec_sa, id.spi),
+	.key_len	= sizeof(__be32),
+	.automatic_shrinking = true,
+};
+
+static const struct rhashtable_params group_params = {
+	.head_offset	= offsetof(struct kipsec_sa_group, node),
+	.key_offset	= offsetof(struct kipsec_sa_group, key),
+	.key_len	= sizeof(struct kipsec_sa_want),
+	.automatic_shrinking = true,
+};
+
+static void sa_event(struct kipsec_sa *sa);
+
+/* --- life ---------------------------------------------------------------- */
+
+static void sa_free_work(struct work_struct *work)
+{
+	struct kipsec_sa *sa = container_of(to_rcu_work(work),
+					    struct kipsec_sa, free_work);
+	struct kipsec_sad *sad = sa->net->sad;
+	struct xfrm_state *mirror = rcu_access_pointer(sa->mirror);
+
+	/*
+	 * Nobody is left: it left every table before its last reference went,
+	 * a grace period has passed since, and requests in a driver hold a
+	 * reference each.
+	 */
+	if (sa->xf)
+		sa->xf->destroy(sa);
+	if (mirror) {
+		mirror->km.state = XFRM_STATE_DEAD;
+		xfrm_state_put(mirror);
+	}
+	dst_release(rcu_access_pointer(sa->dst));
+	kfree(sa->replay);
+	kfree_sensitive(sa->auth);
+	kfree_sensitive(sa->enc);
+	kfree(sa);
+	if (atomic_dec_and_test(&sad->live))
+		wake_up(&sad->gone);
+}
+
+void kipsec_sa_put(struct kipsec_sa *sa)
+{
+	if (refcount_dec_and_test(&sa->refs))
+		queue_rcu_work(free_wq, &sa->free_work);
+}
+
+static void sa_due(struct kipsec_net *kn, struct kipsec_deadline *d);
+
+struct kipsec_sa *kipsec_sa_alloc(struct kipsec_net *kn)
+{
+	struct kipsec_sa *sa = kzalloc(sizeof(*sa), GFP_KERNEL);
+
+	if (!sa)
+		return NULL;
+	sa->net = kn;
+	refcount_set(&sa->refs, 1);
+	spin_lock_init(&sa->lock);
+	INIT_RCU_WORK(&sa->free_work, sa_free_work);
+	INIT_LIST_HEAD(&sa->in_group);
+	INIT_LIST_HEAD(&sa->in_any);
+	kipsec_deadline_init(&sa->deadline, sa_due);
+	sa->created = kipsec_now();
+	sa->created_real = ktime_get_real_seconds();
+	atomic_inc(&kn->sad->live);
+	return sa;
+}
+
+/* --- groups -------------------------------------------------------------- */
+
+/* Whatever was remembered is to be looked up again. */
+static void sad_changed(struct kipsec_sad *sad)
+{
+	spin_lock_bh(&sad->cache_lock);
+	WRITE_ONCE(sad->gen, sad->gen + 1);
+	spin_unlock_bh(&sad->cache_lock);
+}
+
+static void group_key(struct kipsec_sa_want *key, const struct kipsec_sa *sa,
+		      bool any)
+{
+	memset(key, 0, sizeof(*key));
+	key->src = sa->src;
+	key->dst = sa->id.dst;
+	key->reqid = any ? 0 : sa->reqid;
+	key->proto = sa->id.proto;
+	key->mode = sa->mode;
+	key->family = sa->id.family;
+	key->zero = any;
+}
+
+static struct kipsec_sa_group *group_get(struct kipsec_sad *sad,
+					 const struct kipsec_sa *sa, bool any)
+{
+	struct kipsec_sa_group *g;
+	struct kipsec_sa_want key;
+	int err;
+
+	group_key(&key, sa, any);
+	g = rhashtable_lookup_fast(&sad->groups, &key, group_params);
+	if (g)
+		return g;
+	g = kzalloc(sizeof(*g), GFP_KERNEL);
+	if (!g)
+		return NULL;
+	g->key = key;
+	INIT_LIST_HEAD(&g->sas);
+	err = rhashtable_insert_fast(&sad->groups, &g->node, group_params);
+	if (err) {
+		kfree(g);
+		return NULL;
+	}
+	return g;
+}
+
+static void group_drop_if_empty(struct kipsec_sad *sad,
+				struct kipsec_sa_group *g)
+{
+	if (!list_empty(&g->sas))
+		return;
+	rhashtable_remove_fast(&sad->groups, &g->node, group_params);
+	/* Readers that found it see an empty list until they are done. */
+	kfree_rcu(g, rcu);
+}
+
+static int groups_join(struct kipsec_sad *sad, struct kipsec_sa *sa)
+{
+	struct kipsec_sa_group *group, *any = NULL;
+
+	group = group_get(sad, sa, false);
+	if (!group)
+		return -ENOMEM;
+	if (sa->reqid) {
+		any = group_get(sad, sa, true);
+		if (!any) {
+			group_drop_if_empty(sad, group);
+			return -ENOMEM;
+		}
+		list_add_rcu(&sa->in_any, &any->sas);
+	}
+	list_add_rcu(&sa->in_group, &group->sas);
+	sa->group = group;
+	sa->any = any;
+	return 0;
+}
+
+static void groups_leave(struct kipsec_sad *sad, struct kipsec_sa *sa)
+{
+	if (!sa->group) {
+		list_del_init(&sa->in_group);	/* of the larvals */
+		return;
+	}
+	list_del_rcu(&sa->in_group);
+	group_drop_if_empty(sad, sa->group);
+	if (sa->any) {
+		list_del_rcu(&sa->in_any);
+		group_drop_if_empty(sad, sa->any);
+	}
+}
+
+/* --- expiry -------------------------------------------------------------- */
+
+static void sa_due(struct kipsec_net *kn, struct kipsec_deadline *d);
+
+/* How far has @sa come, by time and by use? Sets its next deadline. */
+static enum kipsec_life sa_judge(struct kipsec_net *kn, struct kipsec_sa *sa)
+{
+	enum kipsec_life by_time, by_use;
+	u64 packets, bytes, next;
+
+	spin_lock_bh(&sa->lock);
+	packets = sa->ipackets;
+	bytes = sa->ibytes;
+	spin_unlock_bh(&sa->lock);
+	packets += atomic64_read(&sa->opackets);
+	bytes += atomic64_read(&sa->obytes);
+	by_use = kipsec_lifetime_by_use(&sa->lifetime, packets, bytes);
+	by_time = kipsec_lifetime_by_time(&sa->lifetime, sa->created,
+					  READ_ONCE(sa->first_used_boot),
+					  kipsec_now(), sa->soft_told, &next);
+	kipsec_deadline_set(kn, &sa->deadline, next);
+	return max(by_time, by_use);
+}
+
+/* Act on what the limits say now. */
+static void sa_review(struct kipsec_net *kn, struct kipsec_sa *sa)
+{
+	enum kipsec_life life;
+
+	lockdep_assert_held(&kn->cfg);
+	if (!sa->listed)
+		return;
+	life = sa_judge(kn, sa);
+	if (READ_ONCE(sa->state) == KIPSEC_SA_DEAD)
+		life = KIPSEC_LIFE_HARD;	/* ended by the data path */
+	if (life == KIPSEC_LIFE_HARD) {
+		refcount_inc(&sa->refs);
+		kipsec_sad_remove(kn, sa);
+		if (events)
+			events->expired(kn, sa, true);
+		kipsec_sa_put(sa);
+	} else if (life == KIPSEC_LIFE_SOFT && !sa->soft_told &&
+		   sa->state != KIPSEC_SA_LARVAL) {
+		sa->soft_told = true;
+		WRITE_ONCE(sa->state, KIPSEC_SA_DYING);
+		sad_changed(kn->sad);
+		sa_judge(kn, sa);	/* the hard limit is next */
+		if (events)
+			events->expired(kn, sa, false);
+	}
+}
+
+static void sa_due(struct kipsec_net *kn, struct kipsec_deadline *d)
+{
+	sa_review(kn, container_of(d, struct kipsec_sa, deadline));
+}
+
+/* The worker was kicked: visit the SAs that the data path reported. */
+static void sad_poll(struct kipsec_net *kn)
+{
+	struct llist_node *list = llist_del_all(&kn->sad->events);
+	struct kipsec_sa *sa, *next;
+
+	llist_for_each_entry_safe(sa, next, list, event) {
+		atomic_set_release(&sa->event_pending, 0);
+		sa_review(kn, sa);
+		kipsec_sa_put(sa);
+	}
+}
+
+static void sa_event(struct kipsec_sa *sa)
+{
+	if (atomic_xchg(&sa->event_pending, 1))
+		return;
+	if (!kipsec_sa_hold_rcu(sa))
+		return;		/* it is leaving; nothing to report */
+	llist_add(&sa->event, &sa->net->sad->events);
+	kipsec_expire_kick(sa->net);
+}
+
+void kipsec_sa_used(struct kipsec_sa *sa)
+{
+	u64 now = ktime_get_real_seconds();
+
+	if (unlikely(READ_ONCE(sa->last_used) != now)) {
+		WRITE_ONCE(sa->last_used, now);
+		if (!READ_ONCE(sa->first_used)) {
+			WRITE_ONCE(sa->first_used_boot, kipsec_now());
+			WRITE_ONCE(sa->first_used, now);
+			if (sa->lifetime.hard.usetime ||
+			    sa->lifetime.soft.usetime)
+				sa_event(sa);
+		}
+	}
+}
+
+void kipsec_sa_crossed(struct kipsec_sa *sa, enum kipsec_life life)
+{
+	if (life == KIPSEC_LIFE_HARD)
+		WRITE_ONCE(sa->state, KIPSEC_SA_DEAD);
+	else if (READ_ONCE(sa->soft_told))
+		return;
+	sa_event(sa);
+}
+
+void kipsec_sa_set_lifetime(struct kipsec_sa *sa,
+			    const struct kipsec_lifetime *lt)
+{
+	lockdep_assert_held(&sa->net->cfg);
+	sa->lifetime = *lt;
+	sa->soft_told = false;
+	WRITE_ONCE(sa->counted, kipsec_lifetime_counted(lt));
+	if (!sa->listed)
+		return;
+	if (sa->state == KIPSEC_SA_DYING) {
+		WRITE_ONCE(sa->state, KIPSEC_SA_MATURE);
+		sad_changed(sa->net->sad);
+	}
+	/*
+	 * Limits that are already behind are acted upon by the worker, so that
+	 * the answer to the request that set them comes before the expiry.
+	 */
+	sa_judge(sa->net, sa);
+	rcu_read_lock();
+	sa_event(sa);
+	rcu_read_unlock();
+}
+
+/* --- coming and going ---------------------------------------------------- */
+
+static int sad_link(struct kipsec_sad *sad, struct kipsec_sa *sa)
+{
+	int err;
+
+	sa->serial = ++sad->last_serial;
+	err = xa_insert(&sad->by_serial, sa->serial, sa, GFP_KERNEL);
+	if (err)
+		return err;
+	err = rhltable_insert(&sad->by_spi, &sa->by_spi, spi_params);
+	if (err)
+		goto no_spi;
+	if (sa->state == KIPSEC_SA_LARVAL)
+		list_add(&sa->in_group, &sad->larvals);
+	else
+		err = groups_join(sad, sa);
+	if (err)
+		goto no_group;
+	return 0;
+
+no_group:
+	rhltable_remove(&sad->by_spi, &sa->by_spi, spi_params);
+no_spi:
+	xa_erase(&sad->by_serial, sa->serial);
+	return err;
+}
+
+static void sad_unlink(struct kipsec_sad *sad, struct kipsec_sa *sa)
+{
+	groups_leave(sad, sa);
+	rhltable_remove(&sad->by_spi, &sa->by_spi, spi_params);
+	xa_erase(&sad->by_serial, sa->serial);
+}
+
+/* It is in the tables: count it and start its clock. */
+static void sad_enter(struct kipsec_net *kn, struct kipsec_sa *sa)
+{
+	refcount_inc(&sa->refs);
+	sa->listed = true;
+	kn->sad->count++;
+	sad_changed(kn->sad);
+	sa_judge(kn, sa);
+}
+
+/* It is out of the tables: no reader finds it any more. */
+static void sad_leave(struct kipsec_net *kn, struct kipsec_sa *sa)
+{
+	WRITE_ONCE(sa->state, KIPSEC_SA_DEAD);
+	sa->listed = false;
+	kn->sad->count--;
+	kipsec_deadline_set(kn, &sa->deadline, 0);
+	sad_changed(kn->sad);
+	kipsec_sa_put(sa);
+}
+
+int kipsec_sad_insert(struct kipsec_net *kn, struct kipsec_sa *sa)
+{
+	struct kipsec_sad *sad = kn->sad;
+	int err;
+
+	lockdep_assert_held(&kn->cfg);
+	if (!sa->id.spi)
+		return -EINVAL;
+	if (kipsec_sad_find(kn, &sa->id))
+		return -EEXIST;
+	err = sad_link(sad, sa);
+	if (err)
+		return err;
+	err = rhashtable_insert_fast(&sad->by_id, &sa->by_id, id_params);
+	if (err) {
+		sad_unlink(sad, sa);
+		return err;
+	}
+	sad_enter(kn, sa);
+	return 0;
+}
+
+int kipsec_sad_replace(struct kipsec_net *kn, struct kipsec_sa *old,
+		       struct kipsec_sa *new)
+{
+	struct kipsec_sad *sad = kn->sad;
+	int err;
+
+	lockdep_assert_held(&kn->cfg);
+	if (WARN_ON(!old->listed || !id_equal(&old->id, &new->id)))
+		return -EINVAL;
+	err = sad_link(sad, new);
+	if (err)
+		return err;
+	err = rhashtable_replace_fast(&sad->by_id, &old->by_id, &new->by_id,
+				      id_params);
+	if (err) {
+		sad_unlink(sad, new);
+		return err;
+	}
+	sad_enter(kn, new);
+	sad_unlink(sad, old);
+	sad_leave(kn, old);
+	return 0;
+}
+
+void kipsec_sad_remove(struct kipsec_net *kn, struct kipsec_sa *sa)
+{
+	struct kipsec_sad *sad = kn->sad;
+
+	lockdep_assert_held(&kn->cfg);
+	if (WARN_ON(!sa->listed))
+		return;
+	rhashtable_remove_fast(&sad->by_id, &sa->by_id, id_params);
+	sad_unlink(sad, sa);
+	sad_leave(kn, sa);
+}
+
+unsigned int kipsec_sad_flush(struct kipsec_net *kn, u8 proto)
+{
+	unsigned int n = 0;
+	unsigned long serial;
+	struct kipsec_sa *sa;
+
+	lockdep_assert_held(&kn->cfg);
+	xa_for_each(&kn->sad->by_serial, serial, sa) {
+		if (proto && sa->id.proto != proto)
+			continue;
+		kipsec_sad_remove(kn, sa);
+		n++;
+		cond_resched();
+	}
+	return n;
+}
+
+/* --- finding ------------------------------------------------------------- */
+
+struct kipsec_sa *kipsec_sad_find(struct kipsec_net *kn,
+				  const struct kipsec_sa_id *id)
+{
+	return rhashtable_lookup_fast(&kn->sad->by_id, id, id_params);
+}
+
+struct kipsec_sa *kipsec_sad_find_larval(struct kipsec_net *kn, u32 seq,
+					 u8 proto, u8 family,
+					 const union kipsec_addr *dst)
+{
+	struct kipsec_sa *sa;
+
+	lockdep_assert_held(&kn->cfg);
+	list_for_each_entry(sa, &kn->sad->larvals, in_group)
+		if (sa->seq == seq && sa->id.proto == proto &&
+		    sa->id.family == family &&
+		    kipsec_addr_equal(&sa->id.dst, dst, family))
+			return sa;
+	return NULL;
+}
+
+bool kipsec_sad_spi_free(struct kipsec_net *kn, u8 proto, __be32 spi)
+{
+	struct rhlist_head *list, *pos;
+	struct kipsec_sa *sa;
+	bool free = true;
+
+	lockdep_assert_held(&kn->cfg);
+	rcu_read_lock();
+	list = rhltable_lookup(&kn->sad->by_spi, &spi, spi_params);
+	rhl_for_each_entry_rcu(sa, pos, list, by_spi)
+		if (sa->id.proto == proto)
+			free = false;
+	rcu_read_unlock();
+	return free;
+}
+
+struct kipsec_sa *kipsec_sad_next(struct kipsec_net *kn, unsigned long serial,
+				  u8 proto)
+{
+	struct kipsec_sa *sa;
+
+	lockdep_assert_held(&kn->cfg);
+	do {
+		sa = xa_find_after(&kn->sad->by_serial, &serial, ULONG_MAX,
+				   XA_PRESENT);
+	} while (sa && proto && sa->id.proto != proto);
+	return sa;
+}
+
+unsigned int kipsec_sad_count(struct kipsec_net *kn)
+{
+	return READ_ONCE(kn->sad->count);
+}
+
+/* The SA of a group that output prefers, or NULL. */
+static struct kipsec_sa *group_pick(struct kipsec_net *kn,
+				    const struct kipsec_sa_want *key)
+{
+	struct kipsec_sa *sa, *dying = NULL, *oldest = NULL;
+	bool any = key->zero, prefer_old = READ_ONCE(kn->knobs.prefer_old_sa);
+	struct kipsec_sa_group *g;
+	struct list_head *pos;
+
+	g = rhashtable_lookup(&kn->sad->groups, key, group_params);
+	if (!g)
+		return NULL;
+	for (pos = rcu_dereference(list_next_rcu(&g->sas)); pos != &g->sas;
+	     pos = rcu_dereference(list_next_rcu(pos))) {
+		sa = any ? list_entry(pos, struct kipsec_sa, in_any) :
+			   list_entry(pos, struct kipsec_sa, in_group);
+		switch (READ_ONCE(sa->state)) {
+		case KIPSEC_SA_MATURE:
+			if (!prefer_old)
+				return sa;
+			oldest = sa;
+			break;
+		case KIPSEC_SA_DYING:
+			if (!dying || prefer_old)
+				dying = sa;
+			break;
+		}
+	}
+	return oldest ?: dying;
+}
+
+/* The slow way: at most four hash look-ups. */
+static struct kipsec_sa *sad_search(struct kipsec_net *kn,
+				    const struct kipsec_sa_want *want)
+{
+	struct kipsec_sa_want key = *want;
+	struct kipsec_sa *sa;
+	int any;
+
+	for (any = 0; any <= !want->reqid; any++) {
+		key.zero = any;
+		key.mode = want->mode;
+		sa = group_pick(kn, &key);
+		if (sa)
+			return sa;
+		key.mode = KIPSEC_MODE_ANY;
+		sa = group_pick(kn, &key);
+		if (sa)
+			return sa;
+	}
+	return NULL;
+}
+
+struct kipsec_sa *kipsec_sad_choose(struct kipsec_net *kn,
+				    const struct kipsec_sa_want *want,
+				    struct kipsec_sa_cache *cache)
+{
+	struct kipsec_sad *sad = kn->sad;
+	unsigned long gen = READ_ONCE(sad->gen);
+	struct kipsec_sa *sa;
+
+	if (likely(smp_load_acquire(&cache->gen) == gen)) {
+		sa = rcu_dereference(cache->sa);
+		if (sa && kipsec_sa_usable(sa) &&
+		    kipsec_addr_equal(&sa->id.dst, &want->dst, want->family) &&
+		    kipsec_addr_equal(&sa->src, &want->src, want->family))
+			return sa;
+	}
+	sa = sad_search(kn, want);
+	if (sa && spin_trylock(&sad->cache_lock)) {
+		if (sad->gen == gen) {
+			rcu_assign_pointer(cache->sa, sa);
+			smp_store_release(&cache->gen, gen);
+		}
+		spin_unlock(&sad->cache_lock);
+	}
+	return sa;
+}
+
+void kipsec_sad_forget_routes(struct kipsec_net *kn,
+			      const struct net_device *dev)
+{
+	unsigned long serial;
+	struct kipsec_sa *sa;
+
+	mutex_lock(&kn->cfg);
+	xa_for_each(&kn->sad->by_serial, serial, sa) {
+		struct dst_entry *dst;
+
+		rcu_read_lock();
+		dst = rcu_dereference(sa->dst);
+		if (dst && dst->dev != dev)
+			dst = NULL;
+		/* The sender may be replacing it; then the old one is his. */
+		if (dst && unrcu_pointer(cmpxchg(&sa->dst, RCU_INITIALIZER(dst),
+						 NULL)) == dst)
+			dst_release(dst);
+		rcu_read_unlock();
+	}
+	mutex_unlock(&kn->cfg);
+}
+
+/* --- beginning and end --------------------------------------------------- */
+
+void kipsec_sad_set_events(const struct kipsec_sad_events *ev)
+{
+	events = ev;
+}
+
+int kipsec_sad_start(void)
+{
+	free_wq = alloc_workqueue("kipsec", 0, 0);
+	return free_wq ? 0 : -ENOMEM;
+}
+
+void kipsec_sad_stop(void)
+{
+	destroy_workqueue(free_wq);
+}
+
+int kipsec_sad_init(struct kipsec_net *kn)
+{
+	struct kipsec_sad *sad = kzalloc(sizeof(*sad), GFP_KERNEL);
+	int err;
+
+	if (!sad)
+		return -ENOMEM;
+	sad->gen = 1;
+	spin_lock_init(&sad->cache_lock);
+	INIT_LIST_HEAD(&sad->larvals);
+	init_llist_head(&sad->events);
+	init_waitqueue_head(&sad->gone);
+	xa_init(&sad->by_serial);
+	err = rhashtable_init(&sad->by_id, &id_params);
+	if (err)
+		goto no_id;
+	err = rhashtable_init(&sad->groups, &group_params);
+	if (err)
+		goto no_groups;
+	err = rhltable_init(&sad->by_spi, &spi_params);
+	if (err)
+		goto no_spi;
+	kn->sad = sad;
+	kipsec_expire_set_poll(kn, sad_poll);
+	return 0;
+
+no_spi:
+	rhashtable_destroy(&sad->groups);
+no_groups:
+	rhashtable_destroy(&sad->by_id);
+no_id:
+	kfree(sad);
+	return err;
+}
+
+void kipsec_sad_exit(struct kipsec_net *kn)
+{
+	struct kipsec_sad *sad = kn->sad;
+	struct kipsec_sa *sa, *next;
+
+	mutex_lock(&kn->cfg);
+	kipsec_sad_flush(kn, 0);
+	mutex_unlock(&kn->cfg);
+	/* The worker has been stopped; give its references back. */
+	llist_for_each_entry_safe(sa, next, llist_del_all(&sad->events), event)
+		kipsec_sa_put(sa);
+	/* Requests in crypto drivers end; then the last SA is freed. */
+	wait_event(sad->gone, !atomic_read(&sad->live));
+	/*
+	 * A sender that found an SA may still be about to wake the worker,
+	 * which is stopped, or to write a remembered answer: let it pass.
+	 */
+	synchronize_rcu();
+	rhltable_destroy(&sad->by_spi);
+	rhashtable_destroy(&sad->groups);
+	rhashtable_destroy(&sad->by_id);
+	xa_destroy(&sad->by_serial);
+	kfree(sad);
+}

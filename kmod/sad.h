@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * sad.h - the security association data base (RFC 4301 section 4.4.2; floor 2).
+ * The rules of locking and life are the essay at the top of sad.c.
+ */
+#ifndef _KIPSEC_SAD_H
+#define _KIPSEC_SAD_H
+
+#include <linux/atomic.h>
+#include <linux/llist.h>
+#include <linux/refcount.h>
+#include <linux/rhashtable.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+
+#include "expire.h"
+#include "kipsec.h"
+#include "lifetime.h"
+#include "replay.h"
+#include "selector.h"
+
+struct kipsec_alg;
+struct kipsec_xform;
+struct kipsec_policy;
+struct dst_entry;
+struct net_device;
+struct xfrm_state;
+
+#define KIPSEC_MODE_ANY		0	/* IPSEC_MODE_ANY of PF_KEY */
+#define KIPSEC_MODE_TRANSPORT	1
+#define KIPSEC_MODE_TUNNEL	2
+
+/** enum kipsec_sa_state - PF_KEY's states (SADB_SASTATE_*), same numbers */
+enum kipsec_sa_state {
+	KIPSEC_SA_LARVAL,	/* has an SPI, waits for its keys */
+	KIPSEC_SA_MATURE,
+	KIPSEC_SA_DYING,	/* soft limit reached; still usable */
+	KIPSEC_SA_DEAD,		/* left, or about to leave, the data base */
+};
+
+/**
+ * struct kipsec_sa_id - what an arriving packet shows of its SA
+ * @dst: destination address
+ * @spi: SPI in network order; IPComp: CPI in the low 16 bits
+ * @proto: IPPROTO_ESP, IPPROTO_AH, IPPROTO_COMP
+ * @family: of @dst
+ */
+struct kipsec_sa_id {
+	union kipsec_addr	dst;
+	__be32			spi;
+	u8			proto;
+	u8			family;
+	u16			zero;
+};
+
+/**
+ * struct kipsec_key - key material; freed with kfree_sensitive() only
+ * @alg: the algorithm
+ * @bits: length
+ * @data: the bytes, salt or nonce last
+ */
+struct kipsec_key {
+	const struct kipsec_alg	*alg;
+	u16			bits;
+	u8			data[];
+};
+
+/** struct kipsec_natt - UDP encapsulation of RFC 3948; type 0 is none */
+struct kipsec_natt {
+	u8	type;
+	__be16	sport;
+	__be16	dport;
+};
+
+struct kipsec_sa_group;
+
+/**
+ * struct kipsec_sa - one security association
+ *
+ * Tags: (c) constant once the SA is in the data base, (m) changed under
+ * kipsec_net.cfg, (l) under @lock, (r) published by RCU, (a) atomic.
+ *
+ * @id: (c) the key of the inbound table
+ * @state: (m) enum kipsec_sa_state, read without a lock
+ * @mode: (c) KIPSEC_MODE_*
+ * @counted: (m) @lifetime has limits by packets or bytes
+ * @listed: (m) it stands in the data base
+ * @flags: (c) SADB_SAFLAGS_* and SADB_X_EXT_* as given, for dumps
+ * @xf: (c) the transform; NULL while larval
+ * @xf_data: (c) the transform's own state, made by its init
+ * @src: (c) source address
+ * @reqid: (c) what binds it to a policy request
+ * @oseq: (a) last sequence number sent
+ * @opackets: (a) packets sent
+ * @obytes: (a) bytes of payload sent; shares the cache line of @oseq, which a
+ *	sender owns anyway
+ * @dst: (r) private copy of the route to the peer (route.c); NULL until needed
+ * @route_mtu: MTU that the route states, 0 none (route.c)
+ * @pmtu: path MTU learned for the outer packet, 0 unknown (pmtu.c)
+ * @pmtu_until: when @pmtu is forgotten, boot clock
+ * @mirror: (r) stands for this SA in the secpath of decapsulated packets
+ * @lock: of what arrives
+ * @replay: (l) NULL if the window is off
+ * @ipackets: (l) packets received
+ * @ibytes: (l) bytes of payload received
+ * @errors: (a) drops laid at this SA's door
+ * @net: (c) its namespace
+ * @refs: one for the data base, one for each holder outside RCU
+ * @serial: (c) order of creation, and place in dumps
+ * @lifetime: (m) limits
+ * @created: (c) seconds, boot clock
+ * @created_real: (c) the same as wall-clock seconds, for messages
+ * @first_used: first packet, wall clock; 0 never. Written once by the data path
+ * @first_used_boot: the same on the boot clock
+ * @last_used: last packet, wall clock
+ * @replay_asked: (c) sadb_sa_replay as given, for dumps
+ * @soft_told: (m) the soft EXPIRE was sent
+ * @event: link of the list of SAs that the expiry worker shall look at
+ * @event_pending: it stands in that list
+ * @auth: (c) key and algorithm, or NULL
+ * @enc: (c) key and algorithm, or NULL
+ * @natt: (m) UDP encapsulation
+ * @seq: (c) sequence number of the PF_KEY message that made it
+ * @deadline: (m) place in the expiry queue
+ * @by_id: link of the inbound table
+ * @by_spi: link of the table of SPIs in use
+ * @in_group: (m) link of @group, newest first; of the list of larvals before
+ * @in_any: (m) link of @any
+ * @group: (m) SAs that are equal in the eyes of a policy request
+ * @any: (m) the same with any reqid
+ * @free_work: frees it in process context after a grace period
+ */
+struct kipsec_sa {
+	struct kipsec_sa_id		id;
+	u8				state;
+	u8				mode;
+	u8				counted;
+	bool				listed;
+	u32				flags;
+	const struct kipsec_xform	*xf;
+	void				*xf_data;
+	union kipsec_addr		src;
+	u32				reqid;
+	u32				route_mtu;
+	u32				pmtu;
+	u64				pmtu_until;
+	struct dst_entry __rcu		*dst;
+	struct xfrm_state __rcu		*mirror;
+	u64				first_used;
+	u64				last_used;
+
+	atomic64_t			oseq ____cacheline_aligned_in_smp;
+	atomic64_t			opackets;
+	atomic64_t			obytes;
+	atomic64_t			errors;
+
+	spinlock_t			lock;
+	struct kipsec_replay		*replay;
+	u64				ipackets;
+	u64				ibytes;
+
+	struct kipsec_net		*net;
+	refcount_t			refs;
+	unsigned long			serial;
+	struct kipsec_lifetime		lifetime;
+	u64				created;
+	u64				created_real;
+	u64				first_used_boot;
+	u32				replay_asked;
+	u32				seq;
+	bool				soft_told;
+	struct kipsec_natt		natt;
+	struct kipsec_key		*auth;
+	struct kipsec_key		*enc;
+	struct kipsec_deadline		deadline;
+	struct llist_node		event;
+	atomic_t			event_pending;
+	struct rhash_head		by_id;
+	struct rhlist_head		by_spi;
+	struct list_head		in_group;
+	struct list_head		in_any;
+	struct kipsec_sa_group		*group;
+	struct kipsec_sa_group		*any;
+	struct rcu_work			free_work;
+};
+
+/** kipsec_sa_usable() - may packets use it? (mature or dying) */
+static inline bool kipsec_sa_usable(const struct kipsec_sa *sa)
+{
+	u8 state = READ_ONCE(sa->state);
+
+	return state == KIPSEC_SA_MATURE || state == KIPSEC_SA_DYING;
+}
+
+/**
+ * kipsec_sa_alloc() - an SA outside the data base
+ * @kn: the namespace
+ *
+ * The caller fills in the (c) members; @auth and @enc then belong to the SA.
+ * Freed by kipsec_sa_put().
+ *
+ * Context: process.
+ * Return: the SA with one reference, state LARVAL, or NULL.
+ */
+struct kipsec_sa *kipsec_sa_alloc(struct kipsec_net *kn);
+
+/**
+ * kipsec_sa_hold_rcu() - a reference for use outside the RCU section
+ *
+ * Return: false if the SA is already on its way out.
+ */
+static inline bool kipsec_sa_hold_rcu(struct kipsec_sa *sa)
+{
+	return refcount_inc_not_zero(&sa->refs);
+}
+
+/** kipsec_sa_put() - give a reference back; the last one frees; any context */
+void kipsec_sa_put(struct kipsec_sa *sa);
+
+/**
+ * kipsec_sad_insert() - put an SA into the data base
+ * @kn: the namespace, @cfg held
+ * @sa: state LARVAL or MATURE; the data base takes its own reference
+ *
+ * Return: 0; -EEXIST (dst, spi, proto) is taken; -ENOMEM; -EINVAL SPI 0 (which
+ * is refused here, once for all).
+ */
+int kipsec_sad_insert(struct kipsec_net *kn, struct kipsec_sa *sa);
+
+/**
+ * kipsec_sad_replace() - let @new take the place of the larval @old
+ *
+ * No reader finds both or neither; @old becomes DEAD and leaves. Needs @cfg.
+ * Both have the same id. Return: 0 or -ENOMEM (nothing changed).
+ */
+int kipsec_sad_replace(struct kipsec_net *kn, struct kipsec_sa *old,
+		       struct kipsec_sa *new);
+
+/**
+ * kipsec_sad_remove() - the one way out of the data base
+ *
+ * Marks it DEAD, unlinks it everywhere, drops the data base's reference. The
+ * caller holds @cfg, knows that it is in, and may go on reading @sa only with a
+ * reference of its own.
+ */
+void kipsec_sad_remove(struct kipsec_net *kn, struct kipsec_sa *sa);
+
+/**
+ * kipsec_sad_find() - by id; RCU or @cfg
+ *
+ * Return: the SA in whatever state, larval included, or NULL.
+ */
+struct kipsec_sa *kipsec_sad_find(struct kipsec_net *kn,
+				  const struct kipsec_sa_id *id);
+
+/**
+ * kipsec_sad_find_larval() - a larval SA by the seq of its GETSPI/ACQUIRE
+ *
+ * @cfg held. Compares seq, proto and destination (contract 3a).
+ */
+struct kipsec_sa *kipsec_sad_find_larval(struct kipsec_net *kn, u32 seq,
+					 u8 proto, u8 family,
+					 const union kipsec_addr *dst);
+
+/**
+ * kipsec_sad_spi_free() - is @spi unused for @proto in the whole namespace?
+ *
+ * @cfg held; linear only in SAs that share the SPI.
+ */
+bool kipsec_sad_spi_free(struct kipsec_net *kn, u8 proto, __be32 spi);
+
+/**
+ * kipsec_sad_next() - dumps: the SA with the lowest serial above @serial
+ *
+ * @cfg held. @proto 0 is any. Return: the SA or NULL.
+ */
+struct kipsec_sa *kipsec_sad_next(struct kipsec_net *kn, unsigned long serial,
+				  u8 proto);
+
+/**
+ * kipsec_sad_flush() - remove all SAs of @proto (0: of every protocol)
+ *
+ * @cfg held. Return: how many went.
+ */
+unsigned int kipsec_sad_flush(struct kipsec_net *kn, u8 proto);
+
+/** kipsec_sad_count() - SAs in the data base */
+unsigned int kipsec_sad_count(struct kipsec_net *kn);
+
+/**
+ * kipsec_sa_set_lifetime() - new limits; re-arms soft expiry. @cfg held.
+ *
+ * Works on SAs inside and outside of the data base.
+ */
+void kipsec_sa_set_lifetime(struct kipsec_sa *sa,
+			    const struct kipsec_lifetime *lt);
+
+/**
+ * struct kipsec_sad_events - calls upward, set once by the PF_KEY floor
+ * @expired: an SA reached its soft or hard limit; @cfg held; after @hard the
+ *	SA is already DEAD and out of the data base
+ */
+struct kipsec_sad_events {
+	void (*expired)(struct kipsec_net *kn, struct kipsec_sa *sa, bool hard);
+};
+
+void kipsec_sad_set_events(const struct kipsec_sad_events *ev);
+
+/**
+ * struct kipsec_sa_want - what a policy request asks for on output
+ * @src: SA source: tunnel endpoint, or the packet's source
+ * @dst: SA destination
+ * @reqid: 0 prefers SAs without one and then takes any
+ * @proto: IPPROTO_*
+ * @mode: KIPSEC_MODE_TRANSPORT or _TUNNEL; SAs of mode ANY serve both
+ * @family: of the addresses
+ */
+struct kipsec_sa_want {
+	union kipsec_addr	src;
+	union kipsec_addr	dst;
+	u32			reqid;
+	u8			proto;
+	u8			mode;
+	u8			family;
+	u8			zero;
+};
+
+/**
+ * struct kipsec_sa_cache - a request's remembered answer
+ * @gen: generation of the data base for which @sa holds
+ * @sa: the SA, or NULL
+ */
+struct kipsec_sa_cache {
+	unsigned long		gen;
+	struct kipsec_sa __rcu	*sa;
+};
+
+/**
+ * kipsec_sad_choose() - the SA for output, newest mature first
+ * @kn: the namespace
+ * @want: what is asked for
+ * @cache: of the policy request; used and refreshed
+ *
+ * Never walks the SAs of a pair: one hash look-up, none if the cache holds.
+ *
+ * Context: RCU read side, BH off.
+ * Return: a usable SA, valid in this RCU section, or NULL.
+ */
+struct kipsec_sa *kipsec_sad_choose(struct kipsec_net *kn,
+				    const struct kipsec_sa_want *want,
+				    struct kipsec_sa_cache *cache);
+
+/**
+ * kipsec_sa_used() - the data path's report after a packet
+ *
+ * Notes first and last use, and wakes the expiry worker when a limit was
+ * crossed. RCU read side or a reference; BH off.
+ */
+void kipsec_sa_used(struct kipsec_sa *sa);
+
+/**
+ * kipsec_sa_crossed() - the data path found a limit crossed
+ * @sa: the SA
+ * @life: KIPSEC_LIFE_HARD ends it here and now (also at the end of its sequence
+ *	numbers); the worker then removes it and tells the key daemon
+ *
+ * Context: as kipsec_sa_used().
+ */
+void kipsec_sa_crossed(struct kipsec_sa *sa, enum kipsec_life life);
+
+/** kipsec_sad_forget_routes() - drop every SA's cached route; @cfg not needed */
+void kipsec_sad_forget_routes(struct kipsec_net *kn, const struct net_device *dev);
+
+/** kipsec_sad_start() - once per module load: the work queue that frees SAs */
+int kipsec_sad_start(void);
+/** kipsec_sad_stop() - after the last namespace: waits for the last free */
+void kipsec_sad_stop(void);
+
+int kipsec_sad_init(struct kipsec_net *kn);
+void kipsec_sad_exit(struct kipsec_net *kn);
+
+#endif /* _KIPSEC_SAD_H */

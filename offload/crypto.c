@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * crypto.c - from algorithms and keys to a running cipher (floor 3).
+ *
+ * Every ESP cipher is one AEAD of the crypto API: a real one (GCM, CCM, GMAC,
+ * ChaCha20-Poly1305), or authenc() of a hash and a cipher, either of which may
+ * be null. It is asked for with mask 0: to insist on synchronous drivers costs
+ * the fast ones on kernels before 6.18.
+ *
+ * The transforms hand over one linear buffer that the packet owns, so a single
+ * scatterlist entry does, and the drivers take their short way.
+ *
+ * Jobs are kept one per CPU between packets. All jobs have room for the largest
+ * request that any SA so far needs; a smaller job left over from before is
+ * replaced when it is met.
+ */
+#include <crypto/authenc.h>
+#include <linux/percpu.h>
+#include <linux/rtnetlink.h>
+#include <linux/slab.h>
+
+#include "../kmod/alg.h"
+#include "crypto.h"
+
+static DEFINE_PER_CPU(struct kipsec_job *, job_cache);
+static unsigned int job_room;		/* only grows; under job_room_lock */
+static DEFINE_SPINLOCK(job_room_lock);
+
+/* --- ciphers ------------------------------------------------------------- */
+
+static unsigned int key_bytes(const struct kipsec_key *key)
+{
+	return key ? DIV_ROUND_UP(key->bits, 8) : 0;
+}
+
+/* authenc() takes both keys in one blob: header, hash key, cipher key. */
+static int authenc_setkey(struct crypto_aead *tfm, const struct kipsec_key *enc,
+			  const struct kipsec_key *auth)
+{
+	unsigned int elen = key_bytes(enc), alen = key_bytes(auth);
+	unsigned int len = RTA_SPACE(sizeof(struct crypto_authenc_key_param));
+	struct crypto_authenc_key_param *param;
+	struct rtattr *rta;
+	u8 *blob;
+	int err;
+
+	blob = kzalloc(len + alen + elen, GFP_KERNEL);
+	if (!blob)
+		return -ENOMEM;
+	rta = (struct rtattr *)blob;
+	rta->rta_type = CRYPTO_AUTHENC_KEYA_PARAM;
+	rta->rta_len = RTA_LENGTH(sizeof(*param));
+	param = RTA_DATA(rta);
+	param->enckeylen = cpu_to_be32(elen);
+	if (alen)
+		memcpy(blob + len, auth->data, alen);
+	if (elen)
+		memcpy(blob + len + alen, enc->data, elen);
+	err = crypto_aead_setkey(tfm, blob, len + alen + elen);
+	kfree_sensitive(blob);
+	return err;
+}
+
+static struct crypto_aead *cipher_alloc(const struct kipsec_key *enc,
+					const struct kipsec_key *auth)
+{
+	char name[CRYPTO_MAX_ALG_NAME];
+
+	if (enc && enc->alg->kind == KIPSEC_ALG_AEAD)
+		return crypto_alloc_aead(enc->alg->crypto, 0, 0);
+	snprintf(name, sizeof(name), "authenc(%s,%s)",
+		 auth ? auth->alg->crypto : "digest_null",
+		 enc ? enc->alg->crypto : "ecb(cipher_null)");
+	return crypto_alloc_aead(name, 0, 0);
+}
+
+static void job_room_grow(unsigned int reqsize)
+{
+	spin_lock_bh(&job_room_lock);
+	if (reqsize > job_room)
+		WRITE_ONCE(job_room, reqsize);
+	spin_unlock_bh(&job_room_lock);
+}
+
+int kipsec_cipher_init(struct kipsec_cipher *c, const struct kipsec_key *enc,
+		       const struct kipsec_key *auth)
+{
+	struct crypto_aead *tfm = cipher_alloc(enc, auth);
+	unsigned int icvlen;
+	int err;
+
+	if (IS_ERR(tfm))
+		return PTR_ERR(tfm);
+	if (enc && enc->alg->kind == KIPSEC_ALG_AEAD) {
+		icvlen = enc->alg->icvlen;
+		err = crypto_aead_setkey(tfm, enc->data, key_bytes(enc));
+	} else {
+		icvlen = auth ? auth->alg->icvlen : 0;
+		err = authenc_setkey(tfm, enc, auth);
+	}
+	if (!err)
+		err = crypto_aead_setauthsize(tfm, icvlen);
+	if (err) {
+		crypto_free_aead(tfm);
+		return err;
+	}
+	c->tfm = tfm;
+	c->async = crypto_aead_alg(tfm)->base.cra_flags & CRYPTO_ALG_ASYNC;
+	job_room_grow(crypto_aead_reqsize(tfm));
+	return 0;
+}
+
+void kipsec_cipher_destroy(struct kipsec_cipher *c)
+{
+	crypto_free_aead(c->tfm);
+}
+
+const char *kipsec_cipher_driver(const struct kipsec_cipher *c)
+{
+	return crypto_tfm_alg_driver_name(crypto_aead_tfm(c->tfm));
+}
+
+/* --- jobs ---------------------------------------------------------------- */
+
+struct kipsec_job *kipsec_job_get(struct sk_buff *skb)
+{
+	unsigned int room = READ_ONCE(job_room);
+	struct kipsec_job *job = this_cpu_read(job_cache);
+
+	if (likely(job && job->room >= room)) {
+		this_cpu_write(job_cache, NULL);
+	} else {
+		job = kmalloc(sizeof(*job) + room, GFP_ATOMIC | __GFP_NOWARN);
+		if (!job)
+			return NULL;
+		job->room = room;
+	}
+	job->skb = skb;
+	job->held = false;
+	job->dev = NULL;
+	return job;
+}
+
+struct sk_buff *kipsec_job_put(struct kipsec_job *job)
+{
+	struct kipsec_job *old = this_cpu_read(job_cache);
+	struct sk_buff *skb = job->skb;
+	unsigned int i;
+
+	if (job->held) {
+		for (i = 0; i < job->n; i++)
+			kipsec_sa_put(job->path[i]);
+		dev_put(job->dev);
+	}
+	if (likely(!old)) {
+		this_cpu_write(job_cache, job);
+	} else if (old->room < job->room) {
+		this_cpu_write(job_cache, job);
+		kfree(old);
+	} else {
+		kfree(job);
+	}
+	return skb;
+}
+
+bool kipsec_job_hold(struct kipsec_job *job)
+{
+	unsigned int i;
+
+	if (job->held)
+		return true;
+	for (i = 0; i < job->n; i++)
+		if (!kipsec_sa_hold_rcu(job->path[i]))
+			goto gone;
+	dev_hold(job->dev);
+	job->held = true;
+	return true;
+gone:
+	while (i--)
+		kipsec_sa_put(job->path[i]);
+	return false;
+}
+
+static void crypt_done(kipsec_crypto_arg arg, int err)
+{
+	struct kipsec_job *job = kipsec_crypto_data(arg);
+
+	/* A backlogged request that has begun; its end is still to come. */
+	if (err == -EINPROGRESS)
+		return;
+	local_bh_disable();
+	rcu_read_lock();
+	job->done(job, err);
+	rcu_read_unlock();
+	local_bh_enable();
+}
+
+int kipsec_crypt(struct kipsec_job *job, const struct kipsec_cipher *c,
+		 bool enc, u8 *data, unsigned int assoc, unsigned int len)
+{
+	struct aead_request *req = &job->req;
+	unsigned int total = assoc + len;
+
+	if (enc)
+		total += crypto_aead_authsize(c->tfm);
+	if (c->async && !kipsec_job_hold(job))
+		return -ESHUTDOWN;
+	sg_init_one(&job->sg, data, total);
+	aead_request_set_tfm(req, c->tfm);
+	aead_request_set_callback(req, 0, crypt_done, job);
+	aead_request_set_crypt(req, &job->sg, &job->sg, len, job->iv);
+	aead_request_set_ad(req, assoc);
+	return enc ? crypto_aead_encrypt(req) : crypto_aead_decrypt(req);
+}
+
+/* --- beginning and end --------------------------------------------------- */
+
+int kipsec_crypto_start(void)
+{
+	return 0;
+}
+
+void kipsec_crypto_stop(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		kfree(per_cpu(job_cache, cpu));
+		per_cpu(job_cache, cpu) = NULL;
+	}
+}

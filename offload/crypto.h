@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * crypto.h - from algorithms and keys to a running cipher (floor 3).
+ *
+ * The transforms have one call, kipsec_crypt(), which may finish at once or
+ * later, on any CPU. What a packet needs meanwhile is its job.
+ */
+#ifndef _KIPSEC_CRYPTO_H
+#define _KIPSEC_CRYPTO_H
+
+#include <crypto/aead.h>
+#include <linux/scatterlist.h>
+
+#include "../kmod/reason.h"
+#include "../kmod/sad.h"
+#include "../kmod/spd.h"
+
+#define KIPSEC_MAX_IV	16
+
+/**
+ * struct kipsec_cipher - one SA's cipher, keyed
+ * @tfm: from the crypto API
+ * @async: it may answer -EINPROGRESS
+ */
+struct kipsec_cipher {
+	struct crypto_aead	*tfm;
+	bool			async;
+};
+
+/**
+ * struct kipsec_job - one packet on its way through the transforms
+ * @skb: the packet; the job owns it between get and put
+ * @sa: the SA at work, @path[@i]
+ * @done: where an asynchronous answer goes; BH off, RCU read side held
+ * @reason: set by whoever fails
+ * @n: SAs in @path
+ * @i: the one at work
+ * @tunnel: bit i: @path[i] works in tunnel mode
+ * @ll: room that the link layer of the outer route wants
+ * @held: each of @path has a reference of the job's
+ * @seq: sequence number of the packet
+ * @dev: input: the device it came from, held if @held
+ * @path: SAs to pass, innermost first on output
+ * @room: bytes of request behind the job
+ * @sg: the one linear buffer
+ * @iv: of the cipher
+ */
+struct kipsec_job {
+	struct sk_buff		*skb;
+	struct kipsec_sa	*sa;
+	void			(*done)(struct kipsec_job *job, int err);
+	enum kipsec_reason	reason;
+	u8			n;
+	u8			i;
+	u8			tunnel;
+	bool			held;
+	u16			ll;
+	u64			seq;
+	struct net_device	*dev;
+	struct kipsec_sa	*path[KIPSEC_MAX_REQUESTS];
+	unsigned int		room;
+	struct scatterlist	sg;
+	u8			iv[KIPSEC_MAX_IV] __aligned(8);
+	/* The request follows, aligned as the crypto API wants it. */
+	struct aead_request	req;
+};
+
+/**
+ * kipsec_cipher_init() - key a cipher for ESP
+ * @c: filled in
+ * @enc: encryption or AEAD key, NULL for none
+ * @auth: authentication key, NULL for none; unused with an AEAD
+ *
+ * Context: process; may load modules.
+ * Return: 0; -EINVAL key refused; -ENOENT no such cipher here; -ENOMEM.
+ */
+int kipsec_cipher_init(struct kipsec_cipher *c, const struct kipsec_key *enc,
+		       const struct kipsec_key *auth);
+
+/** kipsec_cipher_destroy() - and wipe the key; process context */
+void kipsec_cipher_destroy(struct kipsec_cipher *c);
+
+/** kipsec_cipher_driver() - name of the driver that serves it */
+const char *kipsec_cipher_driver(const struct kipsec_cipher *c);
+
+/**
+ * kipsec_job_get() - a job for @skb
+ *
+ * From this CPU's cache, as a rule without an allocation. BH off.
+ *
+ * Return: the job, which now owns @skb, or NULL (the skb stays the caller's).
+ */
+struct kipsec_job *kipsec_job_get(struct sk_buff *skb);
+
+/**
+ * kipsec_job_put() - the job is over; BH off
+ *
+ * Drops the references taken by kipsec_job_hold().
+ *
+ * Return: the skb, which is the caller's again.
+ */
+struct sk_buff *kipsec_job_put(struct kipsec_job *job);
+
+/**
+ * kipsec_job_hold() - make a job survive the RCU section it was made in
+ *
+ * Needed before an asynchronous cipher. Return: false if an SA of the path is
+ * going away.
+ */
+bool kipsec_job_hold(struct kipsec_job *job);
+
+/**
+ * kipsec_crypt() - run an SA's cipher over a linear buffer, in place
+ * @job: with @iv set
+ * @c: the cipher of @job->sa
+ * @enc: encrypt (the ICV is appended behind) or decrypt and verify
+ * @data: associated data, then text; on decryption followed by the ICV
+ * @assoc: bytes of associated data, the IV in the packet included
+ * @len: bytes of text; on decryption ICV included
+ *
+ * If it answers -EINPROGRESS, @job->done is called later.
+ *
+ * Context: BH off, RCU read side.
+ * Return: 0, -EINPROGRESS, -EBADMSG bad ICV, or another errno of the driver.
+ */
+int kipsec_crypt(struct kipsec_job *job, const struct kipsec_cipher *c,
+		 bool enc, u8 *data, unsigned int assoc, unsigned int len);
+
+/** kipsec_crypto_start() - once per module load */
+int kipsec_crypto_start(void);
+/** kipsec_crypto_stop() - after the last job */
+void kipsec_crypto_stop(void);
+
+#endif /* _KIPSEC_CRYPTO_H */
