@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * spd.h - the security policy data base (RFC 4301 section 4.4.1; floor 2).
+ * The rules of locking and life are the essay at the top of spd.c.
+ */
+#ifndef _KIPSEC_SPD_H
+#define _KIPSEC_SPD_H
+
+#include <linux/rbtree.h>
+#include <linux/rcupdate.h>
+#include <linux/refcount.h>
+#include <linux/rhashtable.h>
+#include <linux/timekeeping.h>
+
+#include "classifier.h"
+#include "expire.h"
+#include "kipsec.h"
+#include "lifetime.h"
+#include "sad.h"
+#include "selector.h"
+
+#define KIPSEC_MAX_REQUESTS	6	/* of one policy, as in PF_KEY */
+
+/** enum kipsec_dir - PF_KEY's IPSEC_DIR_* less one, so that id & 7 == dir */
+enum kipsec_dir {
+	KIPSEC_DIR_IN,
+	KIPSEC_DIR_OUT,
+	KIPSEC_DIR_FWD,
+	KIPSEC_DIR_MAX
+};
+
+/** enum kipsec_action - PF_KEY's IPSEC_POLICY_*, same numbers */
+enum kipsec_action {
+	KIPSEC_DISCARD,
+	KIPSEC_NONE,
+	KIPSEC_PROTECT,
+};
+
+/** enum kipsec_level - PF_KEY's IPSEC_LEVEL_*, same numbers */
+enum kipsec_level {
+	KIPSEC_LEVEL_DEFAULT,	/* as require */
+	KIPSEC_LEVEL_USE,	/* protect if there is an SA */
+	KIPSEC_LEVEL_REQUIRE,
+	KIPSEC_LEVEL_UNIQUE,	/* require, and only an SA with this reqid */
+};
+
+/**
+ * struct kipsec_request - one transform that a policy asks for
+ * @proto: IPPROTO_*
+ * @mode: KIPSEC_MODE_TRANSPORT or _TUNNEL
+ * @level: enum kipsec_level
+ * @family: of the tunnel endpoints; 0 in transport mode
+ * @reqid: 0 none
+ * @src: tunnel: outer source
+ * @dst: tunnel: outer destination
+ * @cache: the SA found last (output)
+ */
+struct kipsec_request {
+	u8			proto;
+	u8			mode;
+	u8			level;
+	u8			family;
+	u32			reqid;
+	union kipsec_addr	src;
+	union kipsec_addr	dst;
+	struct kipsec_sa_cache	cache;
+};
+
+/**
+ * struct kipsec_policy - one policy
+ *
+ * Tags: (c) constant once in the data base, (m) changed under kipsec_net.cfg.
+ *
+ * @rule: (c) its place in the classifier; holds the priority
+ * @sel: (c) selector as given
+ * @dir: (c) enum kipsec_dir
+ * @action: (c) enum kipsec_action
+ * @nreq: (c) number of @req; 0 with PROTECT means: let pass
+ * @id: (c) unique, id & 7 == dir
+ * @last_used: wall-clock seconds of the last match
+ * @in_order: (m) place in the tree of (dir, priority, order), for dumps
+ * @by_id: (m) link of the table by id
+ * @deadline: (m) place in the expiry queue
+ * @lifetime: (c) of it only hard.addtime (since creation) and hard.usetime
+ *	(since the last match, or creation before the first) are honoured
+ * @created: (c) boot clock
+ * @created_real: (c) wall clock
+ * @rcu: frees it
+ * @req: (c) in order of application on output: the first is innermost
+ */
+struct kipsec_policy {
+	struct kipsec_rule	rule;
+	struct kipsec_selector	sel;
+	u8			dir;
+	u8			action;
+	u8			nreq;
+	u32			id;
+	u64			last_used;
+	struct rb_node		in_order;
+	struct rhash_head	by_id;
+	struct kipsec_deadline	deadline;
+	struct kipsec_lifetime	lifetime;
+	u64			created;
+	u64			created_real;
+	struct rcu_head		rcu;
+	struct kipsec_request	req[];
+};
+
+/**
+ * kipsec_spd_lookup() - the policy that applies to a flow
+ * @kn: the namespace
+ * @dir: direction
+ * @fl: what the packet shows, unused words zero
+ *
+ * Context: RCU read side, any context. Return: the policy, valid in this RCU
+ * section, or NULL if none applies.
+ */
+struct kipsec_policy *kipsec_spd_lookup(struct kipsec_net *kn,
+					enum kipsec_dir dir,
+					const struct kipsec_flow *fl);
+
+/** kipsec_policy_used() - the data path applied @pol to a packet; RCU */
+static inline void kipsec_policy_used(struct kipsec_policy *pol)
+{
+	u64 now = ktime_get_real_seconds();
+
+	if (READ_ONCE(pol->last_used) != now)
+		WRITE_ONCE(pol->last_used, now);
+}
+
+/** kipsec_policy_alloc() - zeroed, for @nreq requests; kfree() before insertion */
+struct kipsec_policy *kipsec_policy_alloc(unsigned int nreq);
+
+/**
+ * kipsec_spd_insert() - put a policy into the data base
+ * @kn: the namespace, @cfg held; may sleep
+ * @pol: @sel, @dir, @action, @rule.priority, @lifetime, @req filled in; belongs
+ *	to the data base on success
+ * @replace: a policy with the same selector and direction is replaced: readers
+ *	find the old or the new one at every moment, and the id is kept; so is
+ *	the place among policies of equal priority, if the priority is the same
+ *
+ * Assigns @id, times and, for UNIQUE requests with reqid 0 or above
+ * KIPSEC_REQID_MAX, a fresh reqid.
+ *
+ * Return: 0; -EEXIST the selector is taken and @replace is false; -ENOMEM;
+ * -ENOBUFS no reqid left.
+ */
+int kipsec_spd_insert(struct kipsec_net *kn, struct kipsec_policy *pol,
+		      bool replace);
+
+#define KIPSEC_REQID_MAX	0x3fff	/* the highest that a user may choose */
+
+/** kipsec_spd_find() - by selector and direction, @cfg held */
+struct kipsec_policy *kipsec_spd_find(struct kipsec_net *kn,
+				      enum kipsec_dir dir,
+				      const struct kipsec_selector *sel);
+
+/** kipsec_spd_find_id() - by id, @cfg held */
+struct kipsec_policy *kipsec_spd_find_id(struct kipsec_net *kn, u32 id);
+
+/** kipsec_spd_remove() - take out and free after a grace period; @cfg held */
+void kipsec_spd_remove(struct kipsec_net *kn, struct kipsec_policy *pol);
+
+/** struct kipsec_spd_cursor - where a dump stands */
+struct kipsec_spd_cursor {
+	u8	dir;
+	u32	priority;
+	u64	order;
+};
+
+/**
+ * kipsec_spd_next() - dumps: the next policy in matching order per direction
+ * @kn: the namespace, @cfg held
+ * @cur: zeroed at the start (no policy has order 0); moved on
+ *
+ * Directions come in, out, fwd; within one, in the order in which policies are
+ * tried. Nothing is lost or doubled when policies come and go between calls.
+ *
+ * Return: the policy or NULL behind the last.
+ */
+struct kipsec_policy *kipsec_spd_next(struct kipsec_net *kn,
+				      struct kipsec_spd_cursor *cur);
+
+/** kipsec_spd_flush() - remove all; @cfg held; returns how many went */
+unsigned int kipsec_spd_flush(struct kipsec_net *kn);
+
+/** kipsec_spd_count() - policies in the data base */
+unsigned int kipsec_spd_count(struct kipsec_net *kn);
+
+/**
+ * kipsec_spd_set_expired() - set, once, what to call when a policy expires
+ * @fn: the function
+ *
+ * @fn is called with @cfg held; the policy is already unlinked and is freed
+ * after the call.
+ */
+void kipsec_spd_set_expired(void (*fn)(struct kipsec_net *kn,
+				       struct kipsec_policy *pol));
+
+/**
+ * kipsec_spd_set_populated() - set, once, what to call when policies come and go
+ * @fn: the function
+ *
+ * @fn is called with @cfg held when the first policy is about to come (@on), and
+ * when the last has gone. The hooks go up and down with it; a non-zero answer
+ * refuses the policy.
+ */
+void kipsec_spd_set_populated(int (*fn)(struct kipsec_net *kn, bool on));
+
+int kipsec_spd_init(struct kipsec_net *kn);
+
+/**
+ * kipsec_spd_exit() - free everything
+ * @kn: the namespace, @cfg not held; hooks down, kipsec_expire_stop() called
+ *
+ * Policies that are still there go without a callback: whoever wants his hooks
+ * taken down by it calls kipsec_spd_flush() first.
+ */
+void kipsec_spd_exit(struct kipsec_net *kn);
+
+#endif /* _KIPSEC_SPD_H */
