@@ -35,6 +35,8 @@ static int finish(bool interactive)
 	if (!bad)
 		command_run(&cmd);
 	command_clear(&cmd);
+	if (interactive)
+		fflush(stdout);
 	return bad && !interactive;
 }
 %}

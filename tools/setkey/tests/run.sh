@@ -1,0 +1,166 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Tests of setkey that need neither a kernel nor privileges: what the grammar takes and refuses,
+# where it says an error is, and the bytes of the messages it would send ("setkey -n").
+#
+# $SETKEY is the program, by default the one next to this folder.  Cases are in tests/*.cases:
+#
+#	good NAME		the configuration that follows parses
+#	bad NAME | LINE | TEXT	it fails, with TEXT in a message about LINE
+#	bytes NAME		it parses, and the messages are those of the lines after "--"
+#
+# A case ends at a line "==".
+set -u
+
+here=$(cd "$(dirname "$0")" && pwd)
+SETKEY=${SETKEY:-$here/../setkey}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+# names of protocols and times must not depend on who runs this
+export LC_ALL=C TZ=UTC
+
+number=0 passed=0 failed=0 skipped=0
+
+result() {	# STATUS NAME [DETAILS-FILE]
+	number=$((number + 1))
+	if [ "$1" = ok ]; then
+		passed=$((passed + 1))
+		echo "ok $number $2"
+	else
+		failed=$((failed + 1))
+		echo "not ok $number $2"
+		[ $# -lt 3 ] || sed 's/^/# /' "$3"
+	fi
+}
+
+run() {	# OPTIONS...
+	"$SETKEY" "$@" -f "$work/conf" >"$work/out" 2>"$work/err"
+}
+
+try_good() {
+	if run -n && [ ! -s "$work/err" ]; then
+		result ok "$1"
+	else
+		result fail "$1" "$work/err"
+	fi
+}
+
+# Anything from a signal on is a crash, not an error message.
+try_bad() {	# NAME LINE TEXT
+	local status
+
+	run -n
+	status=$?
+	if [ $status -eq 1 ] && grep -F "conf:$2: " "$work/err" | grep -qF -- "$3"; then
+		result ok "$1"
+	else
+		echo "exit status $status, expected \"$3\" about line $2" >>"$work/err"
+		result fail "$1" "$work/err"
+	fi
+}
+
+try_bytes() {
+	run -n -H
+	# one line of hexadecimal digits per message, without the offsets
+	awk '/^00000000:/ && NR > 1 { print line; line = "" }
+	     { $1 = ""; gsub(/ /, ""); line = line $0 }
+	     END { print line }' "$work/out" >"$work/bytes"
+	sed 's/#.*//' "$work/expected" | tr -d ' \t' |
+		awk '/^$/ { if (line) print line; line = ""; next }
+		     { line = line $0 } END { if (line) print line }' >"$work/want"
+	if diff "$work/want" "$work/bytes" >"$work/diff" && [ ! -s "$work/err" ]; then
+		result ok "$1"
+	else
+		cat "$work/err" >>"$work/diff"
+		result fail "$1" "$work/diff"
+	fi
+}
+
+run_case() {
+	case $kind in
+	good)	try_good "$name" ;;
+	bad)	IFS='|' read -r title line text <<<"$name"
+		try_bad "$(echo $title)" "$(echo $line)" "$(echo "$text" | sed 's/^ *//')" ;;
+	bytes)	try_bytes "$name" ;;
+	*)	echo "unknown kind of case: $kind" >&2; exit 1 ;;
+	esac
+}
+
+run_file() {
+	local line target=
+
+	while IFS= read -r line; do
+		if [ -z "$target" ]; then
+			case $line in
+			''|'#'*) continue ;;
+			esac
+			kind=${line%% *} name=${line#* }
+			: >"$work/conf"
+			: >"$work/expected"
+			target=conf
+		elif [ "$line" = == ]; then
+			run_case
+			target=
+		elif [ "$line" = -- ]; then
+			target=expected
+		else
+			printf '%s\n' "$line" >>"$work/$target"
+		fi
+	done <"$1"
+}
+
+# Commands on standard input go on after an error, and run as soon as they are complete.
+try_interactive() {
+	printf 'foo;\nflush;\n' | "$SETKEY" -nv -c >"$work/out" 2>"$work/err"
+	if [ $? -eq 1 ] && grep -q 'type=9' "$work/out" && grep -q '<stdin>:1: ' "$work/err"; then
+		result ok 'standard input goes on after an error'
+	else
+		result fail 'standard input goes on after an error' "$work/err"
+	fi
+	# no end of input is needed for the first command to run
+	mkfifo "$work/fifo"
+	"$SETKEY" -nH -c <"$work/fifo" >"$work/out" 2>"$work/err" &
+	exec 3>"$work/fifo"
+	echo 'flush; dump' >&3
+	for _ in $(seq 50); do
+		[ ! -s "$work/out" ] || break
+		sleep 0.1
+	done
+	if [ -s "$work/out" ]; then
+		result ok 'standard input: a command runs at its semicolon'
+	else
+		result fail 'standard input: a command runs at its semicolon' "$work/err"
+	fi
+	exec 3>&-
+	wait
+}
+
+# A saved DUMP answer: the form of -D without a kernel.
+try_saved() {	# NAME OPTION HEX-FILE
+	printf "$(sed 's/#.*//' "$here/$3.hex" | tr -d ' \t\n' | sed 's/../\\x&/g')" >"$work/saved"
+	"$SETKEY" $2 "$work/saved" 2>"$work/err" |
+		sed 's/current: [A-Z].*/current: NOW/; s/diff: [0-9]*/diff: N/' >"$work/out"
+	if diff "$here/$3.expected" "$work/out" >"$work/diff" && [ ! -s "$work/err" ]; then
+		result ok "$1"
+	else
+		result fail "$1" "$work/diff"
+	fi
+}
+
+[ -x "$SETKEY" ] || { echo "no setkey at $SETKEY: make -C tools" >&2; exit 1; }
+
+cases=$(cat "$here"/*.cases | grep -cE '^(good|bad|bytes) ')
+saved=$(ls "$here"/*.hex 2>/dev/null | wc -l)
+echo "KTAP version 1"
+echo "1..$((cases + saved + 2))"
+for file in "$here"/*.cases; do
+	run_file "$file"
+done
+try_interactive
+for file in "$here"/*.hex; do
+	name=$(basename "$file" .hex)
+	try_saved "saved messages: $name" -a "$name"
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]
