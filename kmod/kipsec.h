@@ -56,7 +56,7 @@ struct kipsec_knobs {
  */
 struct kipsec_net {
 	struct net			*net;
-	struct mutex			cfg;
+	struct mutex			cfg;	/* of every change */
 	struct kipsec_spd		*spd;
 	struct kipsec_sad		*sad;
 	struct kipsec_expire		*expire;

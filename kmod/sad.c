@@ -37,43 +37,9 @@
  */
 #include <linux/jhash.h>
 #include <linux/slab.h>
-#include <linux/timekeeping.h>
-#include <linux/xarray.h>
 #include <net/dst.h>
-#include <net/xfrm.h>
 
-#include "sad.h"
-#include "xform.h"
-
-/**
- * struct kipsec_sad - the data base of a namespace
- * @by_id: inbound look-up
- * @groups: outbound look-up, struct kipsec_sa_group
- * @by_spi: which SPIs are in use, whatever the destination
- * @by_serial: all SAs in order of creation, for dumps
- * @last_serial: the newest
- * @count: SAs in the data base
- * @gen: see above; starts at 1 so that an empty cache never agrees
- * @cache_lock: of remembered answers
- * @larvals: SAs that wait for their keys
- * @events: SAs that crossed a limit
- * @live: SAs not yet freed
- * @gone: woken when @live reaches 0
- */
-struct kipsec_sad {
-	struct rhashtable	by_id;
-	struct rhashtable	groups;
-	struct rhltable		by_spi;
-	struct xarray		by_serial;
-	unsigned long		last_serial;
-	unsigned int		count;
-	unsigned long		gen;
-	spinlock_t		cache_lock;
-	struct list_head	larvals;
-	struct llist_head	events;
-	atomic_t		live;
-	wait_queue_head_t	gone;
-};
+#include "sad_impl.h"
 
 /**
  * struct kipsec_sa_group - SAs that are equal in the eyes of a policy request
@@ -88,9 +54,6 @@ struct kipsec_sa_group {
 	struct list_head	sas;
 	struct rcu_head		rcu;
 };
-
-static struct workqueue_struct *free_wq;
-static const struct kipsec_sad_events *events;
 
 static u32 id_hash(const void *data, u32 len, u32 seed)
 {
@@ -146,68 +109,9 @@ static const struct rhashtable_params group_params = {
 	.automatic_shrinking = true,
 };
 
-static void sa_event(struct kipsec_sa *sa);
-
-/* --- life ---------------------------------------------------------------- */
-
-static void sa_free_work(struct work_struct *work)
-{
-	struct kipsec_sa *sa = container_of(to_rcu_work(work),
-					    struct kipsec_sa, free_work);
-	struct kipsec_sad *sad = sa->net->sad;
-	struct xfrm_state *mirror = rcu_access_pointer(sa->mirror);
-
-	/*
-	 * Nobody is left: it left every table before its last reference went,
-	 * a grace period has passed since, and requests in a driver hold a
-	 * reference each.
-	 */
-	if (sa->xf)
-		sa->xf->destroy(sa);
-	if (mirror) {
-		mirror->km.state = XFRM_STATE_DEAD;
-		xfrm_state_put(mirror);
-	}
-	dst_release(rcu_access_pointer(sa->dst));
-	kfree(sa->replay);
-	kfree_sensitive(sa->auth);
-	kfree_sensitive(sa->enc);
-	kfree(sa);
-	if (atomic_dec_and_test(&sad->live))
-		wake_up(&sad->gone);
-}
-
-void kipsec_sa_put(struct kipsec_sa *sa)
-{
-	if (refcount_dec_and_test(&sa->refs))
-		queue_rcu_work(free_wq, &sa->free_work);
-}
-
-static void sa_due(struct kipsec_net *kn, struct kipsec_deadline *d);
-
-struct kipsec_sa *kipsec_sa_alloc(struct kipsec_net *kn)
-{
-	struct kipsec_sa *sa = kzalloc(sizeof(*sa), GFP_KERNEL);
-
-	if (!sa)
-		return NULL;
-	sa->net = kn;
-	refcount_set(&sa->refs, 1);
-	spin_lock_init(&sa->lock);
-	INIT_RCU_WORK(&sa->free_work, sa_free_work);
-	INIT_LIST_HEAD(&sa->in_group);
-	INIT_LIST_HEAD(&sa->in_any);
-	kipsec_deadline_init(&sa->deadline, sa_due);
-	sa->created = kipsec_now();
-	sa->created_real = ktime_get_real_seconds();
-	atomic_inc(&kn->sad->live);
-	return sa;
-}
-
 /* --- groups -------------------------------------------------------------- */
 
-/* Whatever was remembered is to be looked up again. */
-static void sad_changed(struct kipsec_sad *sad)
+void kipsec_sad_changed(struct kipsec_sad *sad)
 {
 	spin_lock_bh(&sad->cache_lock);
 	WRITE_ONCE(sad->gen, sad->gen + 1);
@@ -296,134 +200,6 @@ static void groups_leave(struct kipsec_sad *sad, struct kipsec_sa *sa)
 	}
 }
 
-/* --- expiry -------------------------------------------------------------- */
-
-static void sa_due(struct kipsec_net *kn, struct kipsec_deadline *d);
-
-/* How far has @sa come, by time and by use? Sets its next deadline. */
-static enum kipsec_life sa_judge(struct kipsec_net *kn, struct kipsec_sa *sa)
-{
-	enum kipsec_life by_time, by_use;
-	u64 packets, bytes, next;
-
-	spin_lock_bh(&sa->lock);
-	packets = sa->ipackets;
-	bytes = sa->ibytes;
-	spin_unlock_bh(&sa->lock);
-	packets += atomic64_read(&sa->opackets);
-	bytes += atomic64_read(&sa->obytes);
-	by_use = kipsec_lifetime_by_use(&sa->lifetime, packets, bytes);
-	by_time = kipsec_lifetime_by_time(&sa->lifetime, sa->created,
-					  READ_ONCE(sa->first_used_boot),
-					  kipsec_now(), sa->soft_told, &next);
-	kipsec_deadline_set(kn, &sa->deadline, next);
-	return max(by_time, by_use);
-}
-
-/* Act on what the limits say now. */
-static void sa_review(struct kipsec_net *kn, struct kipsec_sa *sa)
-{
-	enum kipsec_life life;
-
-	lockdep_assert_held(&kn->cfg);
-	if (!sa->listed)
-		return;
-	life = sa_judge(kn, sa);
-	if (READ_ONCE(sa->state) == KIPSEC_SA_DEAD)
-		life = KIPSEC_LIFE_HARD;	/* ended by the data path */
-	if (life == KIPSEC_LIFE_HARD) {
-		refcount_inc(&sa->refs);
-		kipsec_sad_remove(kn, sa);
-		if (events)
-			events->expired(kn, sa, true);
-		kipsec_sa_put(sa);
-	} else if (life == KIPSEC_LIFE_SOFT && !sa->soft_told &&
-		   sa->state != KIPSEC_SA_LARVAL) {
-		sa->soft_told = true;
-		WRITE_ONCE(sa->state, KIPSEC_SA_DYING);
-		sad_changed(kn->sad);
-		sa_judge(kn, sa);	/* the hard limit is next */
-		if (events)
-			events->expired(kn, sa, false);
-	}
-}
-
-static void sa_due(struct kipsec_net *kn, struct kipsec_deadline *d)
-{
-	sa_review(kn, container_of(d, struct kipsec_sa, deadline));
-}
-
-/* The worker was kicked: visit the SAs that the data path reported. */
-static void sad_poll(struct kipsec_net *kn)
-{
-	struct llist_node *list = llist_del_all(&kn->sad->events);
-	struct kipsec_sa *sa, *next;
-
-	llist_for_each_entry_safe(sa, next, list, event) {
-		atomic_set_release(&sa->event_pending, 0);
-		sa_review(kn, sa);
-		kipsec_sa_put(sa);
-	}
-}
-
-static void sa_event(struct kipsec_sa *sa)
-{
-	if (atomic_xchg(&sa->event_pending, 1))
-		return;
-	if (!kipsec_sa_hold_rcu(sa))
-		return;		/* it is leaving; nothing to report */
-	llist_add(&sa->event, &sa->net->sad->events);
-	kipsec_expire_kick(sa->net);
-}
-
-void kipsec_sa_used(struct kipsec_sa *sa)
-{
-	u64 now = ktime_get_real_seconds();
-
-	if (unlikely(READ_ONCE(sa->last_used) != now)) {
-		WRITE_ONCE(sa->last_used, now);
-		if (!READ_ONCE(sa->first_used)) {
-			WRITE_ONCE(sa->first_used_boot, kipsec_now());
-			WRITE_ONCE(sa->first_used, now);
-			if (sa->lifetime.hard.usetime ||
-			    sa->lifetime.soft.usetime)
-				sa_event(sa);
-		}
-	}
-}
-
-void kipsec_sa_crossed(struct kipsec_sa *sa, enum kipsec_life life)
-{
-	if (life == KIPSEC_LIFE_HARD)
-		WRITE_ONCE(sa->state, KIPSEC_SA_DEAD);
-	else if (READ_ONCE(sa->soft_told))
-		return;
-	sa_event(sa);
-}
-
-void kipsec_sa_set_lifetime(struct kipsec_sa *sa,
-			    const struct kipsec_lifetime *lt)
-{
-	lockdep_assert_held(&sa->net->cfg);
-	sa->lifetime = *lt;
-	sa->soft_told = false;
-	WRITE_ONCE(sa->counted, kipsec_lifetime_counted(lt));
-	if (!sa->listed)
-		return;
-	if (sa->state == KIPSEC_SA_DYING) {
-		WRITE_ONCE(sa->state, KIPSEC_SA_MATURE);
-		sad_changed(sa->net->sad);
-	}
-	/*
-	 * Limits that are already behind are acted upon by the worker, so that
-	 * the answer to the request that set them comes before the expiry.
-	 */
-	sa_judge(sa->net, sa);
-	rcu_read_lock();
-	sa_event(sa);
-	rcu_read_unlock();
-}
-
 /* --- coming and going ---------------------------------------------------- */
 
 static int sad_link(struct kipsec_sad *sad, struct kipsec_sa *sa)
@@ -465,8 +241,8 @@ static void sad_enter(struct kipsec_net *kn, struct kipsec_sa *sa)
 	refcount_inc(&sa->refs);
 	sa->listed = true;
 	kn->sad->count++;
-	sad_changed(kn->sad);
-	sa_judge(kn, sa);
+	kipsec_sad_changed(kn->sad);
+	kipsec_sa_judge(kn, sa);
 }
 
 /* It is out of the tables: no reader finds it any more. */
@@ -476,7 +252,7 @@ static void sad_leave(struct kipsec_net *kn, struct kipsec_sa *sa)
 	sa->listed = false;
 	kn->sad->count--;
 	kipsec_deadline_set(kn, &sa->deadline, 0);
-	sad_changed(kn->sad);
+	kipsec_sad_changed(kn->sad);
 	kipsec_sa_put(sa);
 }
 
@@ -673,6 +449,7 @@ struct kipsec_sa *kipsec_sad_choose(struct kipsec_net *kn,
 	unsigned long gen = READ_ONCE(sad->gen);
 	struct kipsec_sa *sa;
 
+	/* Pairs with the release below: an SA as new as the generation. */
 	if (likely(smp_load_acquire(&cache->gen) == gen)) {
 		sa = rcu_dereference(cache->sa);
 		if (sa && kipsec_sa_usable(sa) &&
@@ -684,6 +461,7 @@ struct kipsec_sa *kipsec_sad_choose(struct kipsec_net *kn,
 	if (sa && spin_trylock(&sad->cache_lock)) {
 		if (sad->gen == gen) {
 			rcu_assign_pointer(cache->sa, sa);
+			/* Pairs with the acquire above. */
 			smp_store_release(&cache->gen, gen);
 		}
 		spin_unlock(&sad->cache_lock);
@@ -716,22 +494,6 @@ void kipsec_sad_forget_routes(struct kipsec_net *kn,
 
 /* --- beginning and end --------------------------------------------------- */
 
-void kipsec_sad_set_events(const struct kipsec_sad_events *ev)
-{
-	events = ev;
-}
-
-int kipsec_sad_start(void)
-{
-	free_wq = alloc_workqueue("kipsec", 0, 0);
-	return free_wq ? 0 : -ENOMEM;
-}
-
-void kipsec_sad_stop(void)
-{
-	destroy_workqueue(free_wq);
-}
-
 int kipsec_sad_init(struct kipsec_net *kn)
 {
 	struct kipsec_sad *sad = kzalloc(sizeof(*sad), GFP_KERNEL);
@@ -755,7 +517,7 @@ int kipsec_sad_init(struct kipsec_net *kn)
 	if (err)
 		goto no_spi;
 	kn->sad = sad;
-	kipsec_expire_set_poll(kn, sad_poll);
+	kipsec_expire_set_poll(kn, kipsec_sad_poll);
 	return 0;
 
 no_spi:

@@ -154,7 +154,7 @@ struct kipsec_sa {
 	atomic64_t			obytes;
 	atomic64_t			errors;
 
-	spinlock_t			lock;
+	spinlock_t			lock;	/* of what arrives */
 	struct kipsec_replay		*replay;
 	u64				ipackets;
 	u64				ibytes;

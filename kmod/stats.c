@@ -11,12 +11,9 @@
 #include "trace.h"
 
 static const char * const names[KIPSEC_STAT_MAX] = {
-#define X(sym, name, text) [KIPSEC_DROP_##sym] = name,
-#define Y(sym, name, text) [KIPSEC_COUNT_##sym] = name,
-	KIPSEC_REASONS(X)
-	KIPSEC_COUNTERS(Y)
-#undef X
-#undef Y
+#define REASON(sym, name, text)		name,
+#define COUNTER(sym, name, text)	name,
+#include "reasons.inc"
 };
 
 const char *kipsec_stats_name(unsigned int what)

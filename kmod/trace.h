@@ -15,10 +15,11 @@
 #include "reason.h"
 #include "sad.h"
 #include "spd.h"
+#include "stats.h"
 
 /*
  * A packet was dropped: why, what its IP header says, and the SA and policy at
- * hand (0 if none). Addresses of IPv4 are shown in the mapped form of %pI6c.
+ * hand (0 if none).
  */
 TRACE_EVENT(kipsec_drop,
 	TP_PROTO(const struct sk_buff *skb, enum kipsec_reason reason,

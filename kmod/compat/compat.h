@@ -3,8 +3,8 @@
  * compat.h - what differs between kernels 6.1 and 7.2 (floor 0).
  *
  * The rest of the source reads like code for one kernel. Where a feature can
- * be probed (a header that exists, a macro that is defined) it is probed, since
- * distributions carry features back; the version is the last resort.
+ * be probed (Kbuild looks for headers) it is probed, since distributions carry
+ * features back; the version is the last resort.
  */
 #ifndef _KIPSEC_COMPAT_H
 #define _KIPSEC_COMPAT_H
@@ -13,13 +13,13 @@
 #include <linux/netdevice.h>
 #include <linux/version.h>
 
-#if __has_include(<linux/unaligned.h>)
+#ifdef KIPSEC_HAS_LINUX_UNALIGNED
 #include <linux/unaligned.h>
 #else
 #include <asm/unaligned.h>
 #endif
 
-#if __has_include(<net/gso.h>)
+#ifdef KIPSEC_HAS_NET_GSO
 #include <net/gso.h>
 #endif
 
