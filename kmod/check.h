@@ -17,6 +17,8 @@ bool kipsec_tagged(const struct sk_buff *skb);
 
 /**
  * kipsec_tag() - note on a packet that it came through @sa
+ * @skb: decapsulated
+ * @sa: the SA
  *
  * In the form of a secpath entry, so that "-m policy", nft's "meta secpath" and
  * strict reverse path filters see it. BH off, RCU read side.

@@ -29,6 +29,7 @@ static inline bool kipsec_job_tunnel(const struct kipsec_job *job)
 
 /**
  * kipsec_payload_len() - bytes that the SA at work protects
+ * @job: the packet
  *
  * @job->skb starts at its IP header: all of it in tunnel mode, what follows the
  * header in transport mode.

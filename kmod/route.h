@@ -11,6 +11,7 @@ struct kipsec_sa;
 
 /**
  * kipsec_route() - the remembered route from an SA's source to its destination
+ * @sa: the SA
  *
  * A private copy, looked up again when routing has changed.
  *

@@ -44,6 +44,7 @@ enum kipsec_sa_state {
  * @spi: SPI in network order; IPComp: CPI in the low 16 bits
  * @proto: IPPROTO_ESP, IPPROTO_AH, IPPROTO_COMP
  * @family: of @dst
+ * @zero: always 0
  */
 struct kipsec_sa_id {
 	union kipsec_addr	dst;
@@ -206,6 +207,7 @@ struct kipsec_sa *kipsec_sa_alloc(struct kipsec_net *kn);
 
 /**
  * kipsec_sa_hold_rcu() - a reference for use outside the RCU section
+ * @sa: found under RCU
  *
  * Return: false if the SA is already on its way out.
  */
@@ -229,34 +231,47 @@ int kipsec_sad_insert(struct kipsec_net *kn, struct kipsec_sa *sa);
 
 /**
  * kipsec_sad_replace() - let @new take the place of the larval @old
+ * @kn: the namespace, @cfg held
+ * @old: in the data base
+ * @new: with the same id; the data base takes its own reference
  *
- * No reader finds both or neither; @old becomes DEAD and leaves. Needs @cfg.
- * Both have the same id. Return: 0 or -ENOMEM (nothing changed).
+ * No reader finds both or neither; @old becomes DEAD and leaves.
+ *
+ * Return: 0 or -ENOMEM (nothing changed).
  */
 int kipsec_sad_replace(struct kipsec_net *kn, struct kipsec_sa *old,
 		       struct kipsec_sa *new);
 
 /**
  * kipsec_sad_remove() - the one way out of the data base
+ * @kn: the namespace, @cfg held
+ * @sa: in the data base
  *
  * Marks it DEAD, unlinks it everywhere, drops the data base's reference. The
- * caller holds @cfg, knows that it is in, and may go on reading @sa only with a
- * reference of its own.
+ * caller may go on reading @sa only with a reference of its own.
  */
 void kipsec_sad_remove(struct kipsec_net *kn, struct kipsec_sa *sa);
 
 /**
- * kipsec_sad_find() - by id; RCU or @cfg
+ * kipsec_sad_find() - by id
+ * @kn: the namespace
+ * @id: what a packet shows
  *
+ * Context: RCU read side, or @cfg held.
  * Return: the SA in whatever state, larval included, or NULL.
  */
 struct kipsec_sa *kipsec_sad_find(struct kipsec_net *kn,
 				  const struct kipsec_sa_id *id);
 
 /**
- * kipsec_sad_find_larval() - a larval SA by the seq of its GETSPI/ACQUIRE
+ * kipsec_sad_find_larval() - a larval SA by the seq of its GETSPI or ACQUIRE
+ * @kn: the namespace, @cfg held
+ * @seq: of the message that made it
+ * @proto: IPPROTO_*; a daemon may ask for several protocols under one seq
+ * @family: of @dst
+ * @dst: destination
  *
- * @cfg held. Compares seq, proto and destination (contract 3a).
+ * Return: the SA or NULL.
  */
 struct kipsec_sa *kipsec_sad_find_larval(struct kipsec_net *kn, u32 seq,
 					 u8 proto, u8 family,
@@ -264,23 +279,31 @@ struct kipsec_sa *kipsec_sad_find_larval(struct kipsec_net *kn, u32 seq,
 
 /**
  * kipsec_sad_spi_free() - is @spi unused for @proto in the whole namespace?
+ * @kn: the namespace, @cfg held
+ * @proto: IPPROTO_*
+ * @spi: to ask for
  *
- * @cfg held; linear only in SAs that share the SPI.
+ * Linear only in SAs that share the SPI.
  */
 bool kipsec_sad_spi_free(struct kipsec_net *kn, u8 proto, __be32 spi);
 
 /**
  * kipsec_sad_next() - dumps: the SA with the lowest serial above @serial
+ * @kn: the namespace, @cfg held
+ * @serial: of the SA dumped last, 0 at the start
+ * @proto: IPPROTO_*, 0 any
  *
- * @cfg held. @proto 0 is any. Return: the SA or NULL.
+ * Return: the SA or NULL.
  */
 struct kipsec_sa *kipsec_sad_next(struct kipsec_net *kn, unsigned long serial,
 				  u8 proto);
 
 /**
  * kipsec_sad_flush() - remove all SAs of @proto (0: of every protocol)
+ * @kn: the namespace, @cfg held
+ * @proto: IPPROTO_* or 0
  *
- * @cfg held. Return: how many went.
+ * Return: how many went.
  */
 unsigned int kipsec_sad_flush(struct kipsec_net *kn, u8 proto);
 
@@ -288,9 +311,9 @@ unsigned int kipsec_sad_flush(struct kipsec_net *kn, u8 proto);
 unsigned int kipsec_sad_count(struct kipsec_net *kn);
 
 /**
- * kipsec_sa_set_lifetime() - new limits; re-arms soft expiry. @cfg held.
- *
- * Works on SAs inside and outside of the data base.
+ * kipsec_sa_set_lifetime() - new limits; soft expiry is armed again
+ * @sa: inside or outside of the data base; @cfg held
+ * @lt: the limits
  */
 void kipsec_sa_set_lifetime(struct kipsec_sa *sa,
 			    const struct kipsec_lifetime *lt);
@@ -314,6 +337,7 @@ void kipsec_sad_set_events(const struct kipsec_sad_events *ev);
  * @proto: IPPROTO_*
  * @mode: KIPSEC_MODE_TRANSPORT or _TUNNEL; SAs of mode ANY serve both
  * @family: of the addresses
+ * @zero: 0; 1 marks the groups that ignore the reqid (sad.c)
  */
 struct kipsec_sa_want {
 	union kipsec_addr	src;
@@ -352,6 +376,7 @@ struct kipsec_sa *kipsec_sad_choose(struct kipsec_net *kn,
 
 /**
  * kipsec_sa_used() - the data path's report after a packet
+ * @sa: the SA
  *
  * Notes first and last use, and wakes the expiry worker when a limit was
  * crossed. RCU read side or a reference; BH off.

@@ -47,6 +47,8 @@ void kipsec_sad_changed(struct kipsec_sad *sad);
 
 /**
  * kipsec_sa_judge() - how far has an SA come, by time and by use?
+ * @kn: the namespace
+ * @sa: the SA
  *
  * Sets its next deadline; @cfg held.
  */

@@ -44,6 +44,7 @@ struct kipsec_cipher {
  * @room: bytes of request behind the job
  * @sg: the one linear buffer
  * @iv: of the cipher
+ * @req: of the cipher; its private part follows the job
  */
 struct kipsec_job {
 	struct sk_buff		*skb;
@@ -60,8 +61,7 @@ struct kipsec_job {
 	struct kipsec_sa	*path[KIPSEC_MAX_REQUESTS];
 	unsigned int		room;
 	struct scatterlist	sg;
-	u8			iv[KIPSEC_MAX_IV] __aligned(8);
-	/* The request follows, aligned as the crypto API wants it. */
+	u8			iv[KIPSEC_MAX_IV] __aligned(16);
 	struct aead_request	req;
 };
 
@@ -84,7 +84,8 @@ void kipsec_cipher_destroy(struct kipsec_cipher *c);
 const char *kipsec_cipher_driver(const struct kipsec_cipher *c);
 
 /**
- * kipsec_job_get() - a job for @skb
+ * kipsec_job_get() - a job for a packet
+ * @skb: the packet
  *
  * From this CPU's cache, as a rule without an allocation. BH off.
  *
@@ -94,6 +95,7 @@ struct kipsec_job *kipsec_job_get(struct sk_buff *skb);
 
 /**
  * kipsec_job_put() - the job is over; BH off
+ * @job: the job
  *
  * Drops the references taken by kipsec_job_hold().
  *
@@ -103,6 +105,7 @@ struct sk_buff *kipsec_job_put(struct kipsec_job *job);
 
 /**
  * kipsec_job_hold() - make a job survive the RCU section it was made in
+ * @job: with its path
  *
  * Needed before an asynchronous cipher. Return: false if an SA of the path is
  * going away.
