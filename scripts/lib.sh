@@ -11,6 +11,9 @@ CACHE=${KIPSEC_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/kipsec}
 PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH TOP CACHE
 
+# A make further up must not lend its flags and job slots to the builds here.
+unset MAKEFLAGS MFLAGS MAKELEVEL
+
 me=$(basename "$0")
 
 say() {
