@@ -84,7 +84,8 @@ void pfkey_print_sec_ctx(FILE *out, const struct pfkey_msg *m)
 /* The UDP port of one side if the SA is encapsulated, else -1. */
 static int natt_port(const struct pfkey_msg *m, int exttype)
 {
-	const struct sadb_x_nat_t_type *type = PFKEY_EXT(m, SADB_X_EXT_NAT_T_TYPE, sadb_x_nat_t_type);
+	const struct sadb_x_nat_t_type *type =
+		PFKEY_EXT(m, SADB_X_EXT_NAT_T_TYPE, sadb_x_nat_t_type);
 	const struct sadb_x_nat_t_port *port = PFKEY_EXT(m, exttype, sadb_x_nat_t_port);
 
 	if (!type || !type->sadb_x_nat_t_type_type || !port)
@@ -116,7 +117,8 @@ static void print_key(FILE *out, const char *tag, enum pfkey_alg_kind kind, uint
 /* Protocol, mode, SPI and reqid. */
 static void print_ident(FILE *out, const struct pfkey_msg *m)
 {
-	const struct sadb_x_nat_t_type *natt = PFKEY_EXT(m, SADB_X_EXT_NAT_T_TYPE, sadb_x_nat_t_type);
+	const struct sadb_x_nat_t_type *natt =
+		PFKEY_EXT(m, SADB_X_EXT_NAT_T_TYPE, sadb_x_nat_t_type);
 	const struct sadb_x_sa2 *sa2 = PFKEY_EXT(m, SADB_X_EXT_SA2, sadb_x_sa2);
 	const struct sockaddr *oa = pfkey_address(m, SADB_X_EXT_NAT_T_OA);
 	uint32_t spi = ntohl(PFKEY_EXT(m, SADB_EXT_SA, sadb_sa)->sadb_sa_spi);

@@ -112,7 +112,8 @@ static void print_priority(FILE *out, uint32_t priority)
 	offset -= priority;
 	fprintf(out, "prio %s ", base);
 	if (offset)
-		fprintf(out, "%c %" PRId64 " ", offset < 0 ? '-' : '+', offset < 0 ? -offset : offset);
+		fprintf(out, "%c %" PRId64 " ", offset < 0 ? '-' : '+',
+			offset < 0 ? -offset : offset);
 }
 
 static const char *proto_name(uint16_t proto)

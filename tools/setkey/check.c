@@ -62,7 +62,7 @@ static void check_key(struct command *c, const struct pfkey_alg *alg, const stru
 		complain(c->line, "the kernel does not have the algorithm %s", alg->name);
 		c->bad = true;
 	} else if (bits < limit->min || bits > limit->max) {
-		complain(c->line, "Invalid key length: for %s the kernel takes %u to %u bits, not %u",
+		complain(c->line, "Invalid key length: %s takes %u to %u bits here, not %u",
 			 alg->name, limit->min, limit->max, bits);
 		c->bad = true;
 	}

@@ -74,7 +74,7 @@ void set_auth(struct command *c, const char *name)
 {
 	c->auth = pfkey_alg_by_name(PFKEY_AUTH, name);
 	if (!c->auth && !strcmp(name, "tcp-md5"))
-		bad(c, "Linux sets keys of TCP-MD5 by socket option, not here");
+		bad(c, "Linux sets TCP-MD5 keys by socket option, not here");
 	else if (!c->auth)
 		bad(c, "unsupported authentication algorithm \"%s\"", name);
 }
@@ -215,7 +215,7 @@ void set_upper_detail(struct command *c, const char *text)
 			a = key >> 16;
 			b = key & 0xffff;
 		} else {
-			bad(c, "expected a GRE key such as \"1234\" or \"0.0.4.210\", not \"%s\"", text);
+			bad(c, "expected a GRE key such as \"1234\", not \"%s\"", text);
 			return;
 		}
 		break;

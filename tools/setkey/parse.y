@@ -194,10 +194,15 @@ proto
 	: PROTO					{ cmd.satype = $1; }
 	| PROTO_OLD				{ cmd.satype = $1; cmd.flags |= SADB_X_EXT_OLD; }
 	| PROTO_UDP				{ cmd.satype = $1; cmd.natt = true; }
-	| PROTO_UDP end				{ cmd.satype = $1; cmd.natt = true; take_oa($2); }
+	| PROTO_UDP end
+		{
+			cmd.satype = $1;
+			cmd.natt = true;
+			take_oa($2);
+		}
 	| TCP
 		{
-			complain(token_line, "Linux sets keys of TCP-MD5 by socket option, not here");
+			complain(token_line, "Linux sets TCP-MD5 keys by socket option, not here");
 			cmd.bad = true;
 		}
 	;
@@ -257,8 +262,10 @@ encrypt
 
 encrypt_key
 	: %empty
-	| QUOTED				{ set_key_text(&cmd, &cmd.encrypt_key, $1); free($1); }
-	| HEX					{ set_key_hex(&cmd, &cmd.encrypt_key, $1); free($1); }
+	| QUOTED
+		{ set_key_text(&cmd, &cmd.encrypt_key, $1); free($1); }
+	| HEX
+		{ set_key_hex(&cmd, &cmd.encrypt_key, $1); free($1); }
 	;
 
 auth
@@ -267,8 +274,10 @@ auth
 
 auth_key
 	: %empty
-	| QUOTED				{ set_key_text(&cmd, &cmd.auth_key, $1); free($1); }
-	| HEX					{ set_key_hex(&cmd, &cmd.auth_key, $1); free($1); }
+	| QUOTED
+		{ set_key_text(&cmd, &cmd.auth_key, $1); free($1); }
+	| HEX
+		{ set_key_hex(&cmd, &cmd.auth_key, $1); free($1); }
 	;
 
 label
@@ -375,7 +384,8 @@ policy
 priority
 	: %empty				{ set_priority(&cmd, PRIORITY_DEFAULT, 0); }
 	| PRIORITY NUMBER			{ set_priority(&cmd, PRIORITY_DEFAULT, $2); }
-	| PRIORITY MINUS NUMBER			{ set_priority(&cmd, PRIORITY_DEFAULT, -(long long)$3); }
+	| PRIORITY MINUS NUMBER
+		{ set_priority(&cmd, PRIORITY_DEFAULT, -(long long)$3); }
 	| PRIORITY base				{ set_priority(&cmd, $2, 0); }
 	| PRIORITY base PLUS NUMBER		{ set_priority(&cmd, $2, $4); }
 	| PRIORITY base MINUS NUMBER		{ set_priority(&cmd, $2, -(long long)$4); }
@@ -418,11 +428,13 @@ tunnel_ends
 	;
 
 tunnel_src
-	: WORD					{ set_request_end(&cmd, &req.src, $1, 0); free($1); }
+	: WORD
+		{ set_request_end(&cmd, &req.src, $1, 0); free($1); }
 	;
 
 tunnel_dst
-	: WORD					{ set_request_end(&cmd, &req.dst, $1, 0); free($1); }
+	: WORD
+		{ set_request_end(&cmd, &req.dst, $1, 0); free($1); }
 	;
 
 src_port

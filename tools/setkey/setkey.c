@@ -84,18 +84,41 @@ struct invocation {
 static bool modifier(int c)
 {
 	switch (c) {
-	case 'a': opt.all = true; break;
-	case 'g': opt.policies = HIDE_SOCKET; break;
-	case 'H': opt.hex = true; break;
-	case 'k': opt.kernel = true; break;
-	case 'l': opt.forever = true; break;
-	case 'n': opt.dry = true; break;
-	case 'N': opt.policies = HIDE_AND_COUNT; break;
-	case 'p': opt.ports = true; break;
-	case 'r': opt.kernel = false; break;
-	case 't': opt.policies = SHOW_VIRTUAL; break;
-	case 'v': opt.verbose = true; break;
-	default: return false;
+	case 'a':
+		opt.all = true;
+		break;
+	case 'g':
+		opt.policies = HIDE_SOCKET;
+		break;
+	case 'H':
+		opt.hex = true;
+		break;
+	case 'k':
+		opt.kernel = true;
+		break;
+	case 'l':
+		opt.forever = true;
+		break;
+	case 'n':
+		opt.dry = true;
+		break;
+	case 'N':
+		opt.policies = HIDE_AND_COUNT;
+		break;
+	case 'p':
+		opt.ports = true;
+		break;
+	case 'r':
+		opt.kernel = false;
+		break;
+	case 't':
+		opt.policies = SHOW_VIRTUAL;
+		break;
+	case 'v':
+		opt.verbose = true;
+		break;
+	default:
+		return false;
 	}
 	return true;
 }

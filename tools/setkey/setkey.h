@@ -105,8 +105,10 @@ struct command {
 
 /* setkey.c */
 extern struct pfkey_sock sock;
-void complain(unsigned int line, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void warn_at(unsigned int line, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+__attribute__((format(printf, 2, 3)))
+void complain(unsigned int line, const char *fmt, ...);
+__attribute__((format(printf, 2, 3)))
+void warn_at(unsigned int line, const char *fmt, ...);
 void show_message(const void *data, size_t len);
 
 /* parse.y, token.l: 0, or -1 if parsing stopped at an error */
