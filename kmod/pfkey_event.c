@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * pfkey_event.c - what the kernel tells key managers unasked, and how they
+ * ask to be told (floor 5).
+ *
+ * Such messages have pid 0; strongSwan discards all others. Only sockets that
+ * have registered get them.
+ */
+#include <linux/crypto.h>
+
+#include "alg.h"
+#include "pfkey.h"
+#include "sad.h"
+#include "spd.h"
+
+/* May load modules, so that the list is the same before and after first use. */
+static bool usable(const struct kipsec_alg *alg)
+{
+	return crypto_has_alg(alg->crypto, 0, 0);
+}
+
+/*
+ * Type 0 asks for the list of algorithms only. The others all get the same list
+ * and the same events; programs that want several register for each.
+ */
+int kipsec_pfkey_sadb_register(struct kipsec_pfkey_req *rq)
+{
+	u8 satype = rq->msg.hdr->sadb_msg_satype;
+	struct kipsec_pfkey_out out;
+
+	if (satype > SADB_SATYPE_MAX)
+		return -EINVAL;
+	if (satype != SADB_SATYPE_UNSPEC) {
+		if (rq->from->registered & BIT(satype))
+			return -EEXIST;
+		WRITE_ONCE(rq->from->registered,
+			   rq->from->registered | BIT(satype));
+	}
+	kipsec_pfkey_begin_reply(rq, &out, SADB_REGISTER, satype);
+	kipsec_pfkey_put_supported(&out, true, usable);
+	kipsec_pfkey_put_supported(&out, false, usable);
+	kipsec_pfkey_reply(rq, &out, KIPSEC_TO_REGISTERED);
+	return 0;
+}
+
+/*
+ * A key manager's "cannot have it" is a header and nothing else. There is
+ * nothing to give up yet: packets do not wait for an SA.
+ */
+int kipsec_pfkey_acquire(struct kipsec_pfkey_req *rq)
+{
+	if (rq->msg.hdr->sadb_msg_len != sizeof(struct sadb_msg) / sizeof(u64))
+		return -EOPNOTSUPP;
+	return 0;
+}
+
+/*
+ * Every SA that comes here has an SPI. That matters: racoon takes an EXPIRE
+ * with SPI 0 to mean any negotiation under way, and aborts it.
+ */
+static void sa_expired(struct kipsec_net *kn, struct kipsec_sa *sa, bool hard)
+{
+	struct kipsec_pfkey_out out;
+
+	lockdep_assert_held(&kn->cfg);
+	if (!kn->pfkey || !sa->id.spi)
+		return;
+	kipsec_pfkey_begin(kn, &out, SADB_EXPIRE,
+			   kipsec_pfkey_satype(sa->id.proto), 0, 0);
+	kipsec_pfkey_put_expire(&out, sa, hard);
+	kipsec_pfkey_send(kn, &out, KIPSEC_TO_REGISTERED, NULL);
+}
+
+/* racoon keeps a copy of the policies, so it must hear of those that end. */
+static void policy_expired(struct kipsec_net *kn, struct kipsec_policy *pol)
+{
+	struct kipsec_pfkey_out out;
+
+	lockdep_assert_held(&kn->cfg);
+	if (!kn->pfkey)
+		return;
+	kipsec_pfkey_begin(kn, &out, SADB_X_SPDEXPIRE, SADB_SATYPE_UNSPEC, 0,
+			   0);
+	kipsec_pfkey_put_spdexpire(&out, pol);
+	kipsec_pfkey_send(kn, &out, KIPSEC_TO_REGISTERED, NULL);
+}
+
+static const struct kipsec_sad_events events = {
+	.expired = sa_expired,
+};
+
+void kipsec_pfkey_events_start(void)
+{
+	kipsec_sad_set_events(&events);
+	kipsec_spd_set_expired(policy_expired);
+}

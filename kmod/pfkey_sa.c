@@ -1,0 +1,563 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * pfkey_sa.c - requests about security associations, but for dumps and for
+ * those that have to do with events (floor 5).
+ *
+ * Answers to ADD, UPDATE and DELETE go to every socket and carry no keys; only
+ * GET shows them, to the one who asked.
+ */
+#include <linux/in.h>
+#include <linux/limits.h>
+#include <linux/random.h>
+#include <linux/slab.h>
+
+#include "alg.h"
+#include "pfkey.h"
+#include "replay.h"
+#include "sad.h"
+#include "xform.h"
+
+/* SPIs that are given out unless the requester names a range. */
+#define SPI_MIN		0x100
+#define SPI_MAX		0x0fffffff
+#define CPI_MAX		0xffff	/* of IPComp, two bytes */
+#define SPI_TRIES	1000
+
+/* Flags that ask for packet formats of RFC 1825 to 1829, or for DES of then. */
+#define OLD_FORMAT	(SADB_X_EXT_OLD | SADB_X_EXT_IV4B | SADB_X_EXT_DERIV)
+
+static u8 proto_of(const struct kipsec_pfkey_req *rq)
+{
+	return kipsec_pfkey_proto(rq->msg.hdr->sadb_msg_satype);
+}
+
+/*
+ * The key of an SA: destination, SPI, protocol. The source is no part of it,
+ * nor are port, prefix length and protocol of the address.
+ */
+static int get_id(const struct kipsec_pfkey_req *rq, struct kipsec_sa_id *id)
+{
+	const struct sadb_sa *xs = kipsec_pfkey_sa(&rq->msg);
+
+	memset(id, 0, sizeof(*id));
+	id->proto = proto_of(rq);
+	if (!id->proto)
+		return -EINVAL;
+	id->dst = rq->msg.dst.addr;
+	id->family = rq->msg.dst.family;
+	id->spi = xs->sadb_sa_spi;
+	return 0;
+}
+
+static int find(const struct kipsec_pfkey_req *rq, struct kipsec_sa **sa)
+{
+	struct kipsec_sa_id id;
+	int err;
+
+	err = get_id(rq, &id);
+	if (err)
+		return err;
+	*sa = kipsec_sad_find(rq->kn, &id);
+	return *sa ? 0 : -ESRCH;
+}
+
+/* An SA message without keys, of the request's type. */
+static void reply_sa(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa,
+		     enum kipsec_pfkey_to to)
+{
+	struct kipsec_pfkey_out out;
+
+	kipsec_pfkey_begin_reply(rq, &out, rq->msg.hdr->sadb_msg_type,
+				 kipsec_pfkey_satype(sa->id.proto));
+	kipsec_pfkey_put_sa_msg(&out, sa, false);
+	kipsec_pfkey_reply(rq, &out, to);
+}
+
+/* --- what ADD and UPDATE say ---------------------------------------------- */
+
+/*
+ * Mode 0, setkey's default, is kept: such an SA serves policies of either mode.
+ */
+static int get_mode(const struct kipsec_pfkey_req *rq, u8 *mode, u32 *reqid)
+{
+	const struct sadb_x_sa2 *sa2 = kipsec_pfkey_sa2(&rq->msg);
+
+	*mode = sa2 ? sa2->sadb_x_sa2_mode : KIPSEC_MODE_ANY;
+	*reqid = sa2 ? sa2->sadb_x_sa2_reqid : 0;
+	return *mode > KIPSEC_MODE_TUNNEL ? -EINVAL : 0;
+}
+
+static void get_limit(const struct sadb_lifetime *xl, struct kipsec_limit *lim)
+{
+	if (!xl)
+		return;
+	lim->packets = xl->sadb_lifetime_allocations;
+	lim->bytes = xl->sadb_lifetime_bytes;
+	lim->addtime = xl->sadb_lifetime_addtime;
+	lim->usetime = xl->sadb_lifetime_usetime;
+}
+
+/* What the message does not mention stays as it is in @lt. */
+static void get_lifetime(const struct kipsec_pfkey_req *rq,
+			 struct kipsec_lifetime *lt)
+{
+	get_limit(kipsec_pfkey_lifetime(&rq->msg, true), &lt->hard);
+	get_limit(kipsec_pfkey_lifetime(&rq->msg, false), &lt->soft);
+}
+
+/*
+ * Programs ask for windows as small as 4, from the days when the unit was eight
+ * packets; on today's networks that would lose packets. So what is enforced is
+ * at least 32, while dumps show what was asked for.
+ */
+static int get_window(const struct kipsec_pfkey_req *rq, u32 *window)
+{
+	const struct sadb_x_kipsec_replay *xr = kipsec_pfkey_replay(&rq->msg);
+
+	*window = kipsec_pfkey_sa(&rq->msg)->sadb_sa_replay;
+	if (xr) {
+		if (xr->sadb_x_kipsec_replay_window > KIPSEC_REPLAY_MAX ||
+		    xr->sadb_x_kipsec_replay_flags & ~SADB_X_KIPSEC_REPLAY_ESN)
+			return -EINVAL;
+		/* sequence numbers of 64 bits are not there yet */
+		if (xr->sadb_x_kipsec_replay_flags)
+			return xr->sadb_x_kipsec_replay_window ? -EOPNOTSUPP :
+								 -EINVAL;
+		*window = xr->sadb_x_kipsec_replay_window;
+	}
+	if (*window)
+		*window = max_t(u32, *window, KIPSEC_REPLAY_MIN);
+	return 0;
+}
+
+/* Encapsulation is ESP's; racoon sends it with the other SAs of a bundle too. */
+static int get_natt(const struct kipsec_pfkey_req *rq, struct kipsec_natt *natt)
+{
+	const struct sadb_x_nat_t_type *xt = kipsec_pfkey_natt_type(&rq->msg);
+
+	memset(natt, 0, sizeof(*natt));
+	if (!xt || !xt->sadb_x_nat_t_type_type || proto_of(rq) != IPPROTO_ESP)
+		return 0;
+	if (xt->sadb_x_nat_t_type_type != 2)	/* RFC 3948 */
+		return -EINVAL;
+	natt->type = xt->sadb_x_nat_t_type_type;
+	natt->sport = kipsec_pfkey_natt_port(&rq->msg, true);
+	natt->dport = kipsec_pfkey_natt_port(&rq->msg, false);
+	return 0;
+}
+
+/* The key for @alg, which may need none at all; the extension may be absent. */
+static int get_key(const struct kipsec_pfkey_req *rq, bool auth,
+		   const struct kipsec_alg *alg, struct kipsec_key **to)
+{
+	const struct sadb_key *xk = kipsec_pfkey_key(&rq->msg, auth);
+	unsigned int bits = xk ? xk->sadb_key_bits : 0;
+	unsigned int bytes = DIV_ROUND_UP(bits, 8);
+	struct kipsec_key *key;
+
+	if (!alg)
+		return -ENOSYS;
+	if (!kipsec_alg_key_ok(alg, bits))
+		return -EINVAL;
+	key = kzalloc(struct_size(key, data, bytes), GFP_KERNEL);
+	if (!key)
+		return -ENOMEM;
+	key->alg = alg;
+	key->bits = bits;
+	if (xk)
+		memcpy(key->data, xk + 1, bytes);
+	*to = key;
+	return 0;
+}
+
+/* An AEAD cipher authenticates by itself; "null" beside it means the same. */
+static int get_esp_keys(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
+{
+	const struct sadb_sa *xs = kipsec_pfkey_sa(&rq->msg);
+	const struct kipsec_alg *enc = kipsec_alg_enc(xs->sadb_sa_encrypt);
+	u8 auth = xs->sadb_sa_auth;
+	int err;
+
+	if (xs->sadb_sa_encrypt == SADB_EALG_NONE)
+		return -EINVAL;
+	if (enc && enc->kind == KIPSEC_ALG_AEAD) {
+		if (auth != SADB_AALG_NONE && auth != SADB_X_AALG_NULL)
+			return -EINVAL;
+		auth = SADB_AALG_NONE;
+	}
+	err = get_key(rq, false, enc, &sa->enc);
+	if (err || auth == SADB_AALG_NONE)
+		return err;
+	return get_key(rq, true, kipsec_alg_auth(auth), &sa->auth);
+}
+
+static int get_ah_keys(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
+{
+	const struct sadb_sa *xs = kipsec_pfkey_sa(&rq->msg);
+
+	if (xs->sadb_sa_auth == SADB_AALG_NONE ||
+	    (xs->sadb_sa_encrypt != SADB_EALG_NONE &&
+	     xs->sadb_sa_encrypt != SADB_EALG_NULL))
+		return -EINVAL;
+	return get_key(rq, true, kipsec_alg_auth(xs->sadb_sa_auth), &sa->auth);
+}
+
+static int get_comp(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
+{
+	const struct sadb_sa *xs = kipsec_pfkey_sa(&rq->msg);
+
+	if (ntohl(xs->sadb_sa_spi) > CPI_MAX)
+		return -EINVAL;
+	return get_key(rq, false, kipsec_alg_comp(xs->sadb_sa_encrypt),
+		       &sa->enc);
+}
+
+static int get_algorithms(const struct kipsec_pfkey_req *rq,
+			  struct kipsec_sa *sa)
+{
+	switch (sa->id.proto) {
+	case IPPROTO_ESP:
+		return get_esp_keys(rq, sa);
+	case IPPROTO_AH:
+		return get_ah_keys(rq, sa);
+	default:
+		return get_comp(rq, sa);
+	}
+}
+
+static int fill_sa(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
+{
+	const struct sadb_sa *xs = kipsec_pfkey_sa(&rq->msg);
+	struct kipsec_lifetime lt = { };
+	u32 window;
+	int err;
+
+	err = get_id(rq, &sa->id);
+	if (err)
+		return err;
+	if (!sa->id.spi || xs->sadb_sa_flags & OLD_FORMAT)
+		return -EINVAL;
+	sa->src = rq->msg.src.addr;
+	sa->seq = rq->msg.hdr->sadb_msg_seq;
+	sa->flags = xs->sadb_sa_flags;
+	sa->replay_asked = xs->sadb_sa_replay;
+	err = get_mode(rq, &sa->mode, &sa->reqid);
+	if (!err)
+		err = get_window(rq, &window);
+	if (!err)
+		err = get_natt(rq, &sa->natt);
+	if (!err)
+		err = get_algorithms(rq, sa);
+	if (err)
+		return err;
+	get_lifetime(rq, &lt);
+	kipsec_sa_set_lifetime(sa, &lt);
+	return kipsec_sa_init(sa, window);
+}
+
+/* A whole SA out of a message, not yet in the data base; mature. */
+static struct kipsec_sa *make_sa(const struct kipsec_pfkey_req *rq)
+{
+	struct kipsec_sa *sa = kipsec_sa_alloc(rq->kn);
+	int err;
+
+	if (!sa)
+		return ERR_PTR(-ENOMEM);
+	err = fill_sa(rq, sa);
+	if (err) {
+		kipsec_sa_put(sa);
+		return ERR_PTR(err);
+	}
+	sa->state = KIPSEC_SA_MATURE;
+	return sa;
+}
+
+/* --- ADD and UPDATE ------------------------------------------------------- */
+
+/*
+ * Whatever has the same destination, SPI and protocol is in the way, larval SAs
+ * too: programs that called GETSPI complete its SA with UPDATE, or delete it.
+ */
+int kipsec_pfkey_add(struct kipsec_pfkey_req *rq)
+{
+	struct kipsec_sa *sa;
+	int err;
+
+	err = find(rq, &sa);
+	if (err != -ESRCH)
+		return err ?: -EEXIST;
+	sa = make_sa(rq);
+	if (IS_ERR(sa))
+		return PTR_ERR(sa);
+	err = kipsec_sad_insert(rq->kn, sa);
+	if (!err)
+		reply_sa(rq, sa, KIPSEC_TO_ALL);
+	kipsec_sa_put(sa);
+	return err;
+}
+
+/* The message says all about the SA; nothing of the larval one remains. */
+static int complete_larval(struct kipsec_pfkey_req *rq, struct kipsec_sa *larval)
+{
+	struct kipsec_sa *sa = make_sa(rq);
+	int err;
+
+	if (IS_ERR(sa))
+		return PTR_ERR(sa);
+	err = kipsec_sad_replace(rq->kn, larval, sa);
+	if (!err)
+		reply_sa(rq, sa, KIPSEC_TO_ALL);
+	kipsec_sa_put(sa);
+	return err;
+}
+
+static bool has_keys(const struct kipsec_pfkey_req *rq)
+{
+	return kipsec_pfkey_key(&rq->msg, true) ||
+	       kipsec_pfkey_key(&rq->msg, false);
+}
+
+/*
+ * Of an SA in use only limits and the ports of its encapsulation change. Keys
+ * and algorithms are ignored: strongSwan sends those it got from GET. Without
+ * keys the message says that the peer has moved; its ports may, its addresses
+ * may not yet.
+ */
+static int change_sa(struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
+{
+	struct kipsec_lifetime lt = sa->lifetime;
+	struct kipsec_natt natt;
+	int err;
+
+	err = get_natt(rq, &natt);
+	if (err)
+		return err;
+	if (natt.type != sa->natt.type)
+		return -EINVAL;
+	if (!has_keys(rq) && !kipsec_addr_equal(&rq->msg.src.addr, &sa->src,
+						sa->id.family))
+		return -EOPNOTSUPP;
+	if (natt.type) {
+		WRITE_ONCE(sa->natt.sport, natt.sport);
+		WRITE_ONCE(sa->natt.dport, natt.dport);
+	}
+	if (kipsec_pfkey_lifetime(&rq->msg, true) ||
+	    kipsec_pfkey_lifetime(&rq->msg, false)) {
+		get_lifetime(rq, &lt);
+		kipsec_sa_set_lifetime(sa, &lt);
+	}
+	reply_sa(rq, sa, KIPSEC_TO_ALL);
+	return 0;
+}
+
+/* Neither seq nor pid need be those of the GETSPI: iked uses new ones. */
+int kipsec_pfkey_update(struct kipsec_pfkey_req *rq)
+{
+	struct kipsec_sa *sa;
+	int err;
+
+	err = find(rq, &sa);
+	if (err == -ESRCH && !has_keys(rq) &&
+	    !kipsec_sad_spi_free(rq->kn, proto_of(rq),
+				 kipsec_pfkey_sa(&rq->msg)->sadb_sa_spi))
+		return -EOPNOTSUPP;	/* the peer's new address, see above */
+	if (err)
+		return err;
+	if (READ_ONCE(sa->state) == KIPSEC_SA_LARVAL)
+		return complete_larval(rq, sa);
+	return change_sa(rq, sa);
+}
+
+/* --- DELETE, GET, FLUSH --------------------------------------------------- */
+
+static void delete_one(struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
+{
+	refcount_inc(&sa->refs);
+	kipsec_sad_remove(rq->kn, sa);
+	reply_sa(rq, sa, KIPSEC_TO_ALL);
+	kipsec_sa_put(sa);
+}
+
+/* Every SA between two addresses, but for those still being negotiated. */
+static int delete_all(struct kipsec_pfkey_req *rq)
+{
+	const struct kipsec_pfkey_msg *m = &rq->msg;
+	u8 proto = proto_of(rq), family = m->dst.family;
+	struct kipsec_pfkey_out out;
+	unsigned long serial = 0;
+	struct kipsec_sa *sa;
+
+	if (!proto)
+		return -EINVAL;
+	while ((sa = kipsec_sad_next(rq->kn, serial, proto))) {
+		cond_resched();
+		serial = sa->serial;
+		if (READ_ONCE(sa->state) != KIPSEC_SA_LARVAL &&
+		    sa->id.family == family &&
+		    kipsec_addr_equal(&sa->src, &m->src.addr, family) &&
+		    kipsec_addr_equal(&sa->id.dst, &m->dst.addr, family))
+			kipsec_sad_remove(rq->kn, sa);
+	}
+	kipsec_pfkey_begin_reply(rq, &out, SADB_DELETE,
+				 m->hdr->sadb_msg_satype);
+	kipsec_pfkey_put_host(&out, SADB_EXT_ADDRESS_SRC, &m->src.addr, family);
+	kipsec_pfkey_put_host(&out, SADB_EXT_ADDRESS_DST, &m->dst.addr, family);
+	kipsec_pfkey_reply(rq, &out, KIPSEC_TO_ALL);
+	return 0;
+}
+
+int kipsec_pfkey_delete(struct kipsec_pfkey_req *rq)
+{
+	struct kipsec_sa *sa;
+	int err;
+
+	if (!kipsec_pfkey_sa(&rq->msg))
+		return delete_all(rq);
+	err = find(rq, &sa);
+	if (!err)
+		delete_one(rq, sa);
+	return err;
+}
+
+int kipsec_pfkey_get(struct kipsec_pfkey_req *rq)
+{
+	struct kipsec_pfkey_out out;
+	struct kipsec_sa *sa;
+	struct sk_buff *skb;
+	int err;
+
+	err = find(rq, &sa);
+	if (err)
+		return err;
+	kipsec_pfkey_begin_reply(rq, &out, SADB_GET,
+				 rq->msg.hdr->sadb_msg_satype);
+	kipsec_pfkey_put_sa_msg(&out, sa, true);
+	skb = kipsec_pfkey_skb(&out, true);
+	if (!skb)
+		return -ENOBUFS;
+	kipsec_pfkey_send_secret(rq->from, skb);
+	return 0;
+}
+
+/* One answer, to everybody, whether or not there was an SA. */
+int kipsec_pfkey_flush(struct kipsec_pfkey_req *rq)
+{
+	u8 satype = rq->msg.hdr->sadb_msg_satype;
+	struct kipsec_pfkey_out out;
+
+	if (satype != SADB_SATYPE_UNSPEC && !proto_of(rq))
+		return -EINVAL;
+	kipsec_sad_flush(rq->kn, proto_of(rq));
+	kipsec_pfkey_begin_reply(rq, &out, SADB_FLUSH, satype);
+	kipsec_pfkey_reply(rq, &out, KIPSEC_TO_ALL);
+	return 0;
+}
+
+/* --- GETSPI ---------------------------------------------------------------- */
+
+static int get_range(const struct kipsec_pfkey_req *rq, u8 proto, u32 *min,
+		     u32 *max)
+{
+	const struct sadb_spirange *xr = kipsec_pfkey_spirange(&rq->msg);
+	u32 limit = proto == IPPROTO_COMP ? CPI_MAX : U32_MAX;
+
+	*min = SPI_MIN;
+	*max = min_t(u32, SPI_MAX, limit);
+	if (xr) {
+		/* 0 is no SPI, so a range from 0 starts at 1 */
+		*min = max_t(u32, xr->sadb_spirange_min, 1);
+		*max = xr->sadb_spirange_max;
+	}
+	return *min > *max || *max > limit ? -EINVAL : 0;
+}
+
+/*
+ * An SPI that is free whatever the destination, or 0. A small range is searched
+ * through and through, a large one tried at random.
+ */
+static __be32 draw_spi(struct kipsec_net *kn, u8 proto, u32 min, u32 max)
+{
+	u32 last = max - min, i, n;
+	__be32 spi;
+
+	n = get_random_u32();
+	for (i = 0; i < SPI_TRIES && i <= last; i++) {
+		if (last < SPI_TRIES)
+			spi = htonl(min + (u32)(((u64)n + i) % (last + 1)));
+		else
+			spi = htonl(min + (u32)(get_random_u32() %
+						((u64)last + 1)));
+		if (kipsec_sad_spi_free(kn, proto, spi))
+			return spi;
+	}
+	return 0;
+}
+
+/*
+ * The same request once more gets the same answer: an SA that still waits for
+ * its keys, and differs in nothing but the SPI that was drawn for it.
+ */
+static struct kipsec_sa *repeated(const struct kipsec_pfkey_req *rq,
+				  const struct kipsec_sa *want, u32 min,
+				  u32 max)
+{
+	struct kipsec_sa *sa;
+	u32 spi;
+
+	if (!want->seq)
+		return NULL;
+	sa = kipsec_sad_find_larval(rq->kn, want->seq, want->id.proto,
+				    want->id.family, &want->id.dst);
+	if (!sa || sa->mode != want->mode || sa->reqid != want->reqid ||
+	    !kipsec_addr_equal(&sa->src, &want->src, want->id.family))
+		return NULL;
+	spi = ntohl(sa->id.spi);
+	return spi >= min && spi <= max ? sa : NULL;
+}
+
+/* Fill in a larval SA, draw an SPI for it, answer. */
+static int reserve_spi(struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
+{
+	struct kipsec_lifetime lt = { };
+	struct kipsec_sa *old;
+	u32 min, max;
+	int err;
+
+	sa->id.dst = rq->msg.dst.addr;
+	sa->id.family = rq->msg.dst.family;
+	sa->id.proto = proto_of(rq);
+	sa->src = rq->msg.src.addr;
+	sa->seq = rq->msg.hdr->sadb_msg_seq;
+	if (!sa->id.proto)
+		return -EINVAL;
+	err = get_range(rq, sa->id.proto, &min, &max) ?:
+	      get_mode(rq, &sa->mode, &sa->reqid);
+	if (err)
+		return err;
+	old = repeated(rq, sa, min, max);
+	if (old) {
+		reply_sa(rq, old, KIPSEC_TO_ONE);
+		return 0;
+	}
+	sa->id.spi = draw_spi(rq->kn, sa->id.proto, min, max);
+	if (!sa->id.spi)
+		return -ENOENT;
+	lt.hard.addtime = READ_ONCE(rq->kn->knobs.larval_lifetime);
+	kipsec_sa_set_lifetime(sa, &lt);
+	err = kipsec_sad_insert(rq->kn, sa);
+	if (!err)
+		reply_sa(rq, sa, KIPSEC_TO_ONE);
+	return err;
+}
+
+int kipsec_pfkey_getspi(struct kipsec_pfkey_req *rq)
+{
+	struct kipsec_sa *sa = kipsec_sa_alloc(rq->kn);
+	int err;
+
+	if (!sa)
+		return -ENOMEM;
+	err = reserve_spi(rq, sa);
+	kipsec_sa_put(sa);
+	return err;
+}
