@@ -32,7 +32,8 @@
 #ifdef __KERNEL__
 #include <linux/bug.h>
 #include <linux/errno.h>
-#include <linux/jhash.h>
+#include <linux/hash.h>
+#include <linux/math64.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
 #include <linux/rculist.h>
@@ -40,6 +41,9 @@
 #endif
 
 #include "classifier.h"
+
+#define PAIRS4		(KIPSEC_FLOW_WORDS4 / 2)
+#define PAIRS6		(KIPSEC_FLOW_WORDS6 / 2)
 
 #define FIRST_BUCKETS	64
 #define GROWTH		4	/* each growth costs a grace period */
@@ -55,13 +59,13 @@ struct kipsec_tuple {
  * @order: of the best rule
  * @tuple: compared, never followed by readers
  * @priority: of the best rule
- * @mask: as many words as the classifier compares
+ * @mask: as many pairs of words as the classifier compares
  */
 struct tuple_entry {
 	u64			order;
 	struct kipsec_tuple	*tuple;
 	u32			priority;
-	u32			mask[];
+	u64			mask[];
 };
 
 struct kipsec_tuples {
@@ -76,16 +80,15 @@ struct kipsec_rule_table {
 	struct hlist_head	bucket[];
 };
 
-static __always_inline size_t entry_size(unsigned int words)
+static __always_inline size_t entry_size(unsigned int pairs)
 {
-	return ALIGN(offsetof(struct tuple_entry, mask) + words * sizeof(u32),
-		     sizeof(u64));
+	return sizeof(struct tuple_entry) + pairs * sizeof(u64);
 }
 
 static __always_inline const struct tuple_entry *
-next_entry(const struct tuple_entry *e, unsigned int words)
+next_entry(const struct tuple_entry *e, unsigned int pairs)
 {
-	return (const void *)((const char *)e + entry_size(words));
+	return (const void *)((const char *)e + entry_size(pairs));
 }
 
 static __always_inline const struct tuple_entry *
@@ -95,10 +98,10 @@ first_entry(const struct kipsec_tuples *tuples)
 }
 
 static __always_inline const struct tuple_entry *
-end_entry(const struct kipsec_tuples *tuples, unsigned int words)
+end_entry(const struct kipsec_tuples *tuples, unsigned int pairs)
 {
 	return (const void *)((const char *)tuples->entry +
-			      tuples->count * entry_size(words));
+			      tuples->count * entry_size(pairs));
 }
 
 static __always_inline struct kipsec_rule *rule_of(struct hlist_node *n,
@@ -119,81 +122,123 @@ static bool rule_before(const struct kipsec_rule *a,
 	return rank_before(a->priority, a->order, b->priority, b->order);
 }
 
-/*
- * The tuple's address takes part, or else rules of different tuples that have
- * the same key (0.0.0.0/0 and 0.0.0.0/8) would share a bucket. The word with
- * the protocol does not deserve a round of its own.
- */
-static __always_inline u32 key_hash(const u32 *key, unsigned int words,
-				    const struct kipsec_tuple *tuple, u32 seed)
+static __always_inline u64 fold_mul(u64 a, u64 b)
 {
-	seed += (u32)(unsigned long)tuple;
-	if (words == KIPSEC_FLOW_WORDS4)
-		return jhash_3words(key[0], key[2], key[3], seed ^ key[1]);
-	return jhash2(key, words, seed);
+	return (a * b) ^ mul_u64_u64_shr(a, b, 64);
 }
 
-static __always_inline bool key_equal(const u32 *a, const u32 *b,
-				      unsigned int words)
+/*
+ * Both halves of the product of two pairs of words, as in wyhash: a third of
+ * jhash's instructions. The last round spreads what a seed with few bits has
+ * left close together. The seed is secret, as peers have a say in policies.
+ *
+ * The tuple's address takes part, or else rules of different tuples that have
+ * the same key (0.0.0.0/0 and 0.0.0.0/8) would share a bucket.
+ */
+static __always_inline u32 key_hash(const u64 *key, unsigned int pairs,
+				    const struct kipsec_tuple *tuple, u64 seed)
 {
-	return !memcmp(a, b, words * sizeof(*a));
+	u64 hash;
+
+	seed += (unsigned long)tuple;
+	hash = fold_mul(key[0] ^ seed, key[1] ^ GOLDEN_RATIO_64);
+	if (pairs == PAIRS6) {
+		hash = fold_mul(key[2] ^ hash, key[3] ^ GOLDEN_RATIO_64);
+		hash ^= key[4];
+	}
+	return fold_mul(hash, GOLDEN_RATIO_64);
+}
+
+static __always_inline bool key_equal(const u64 *a, const u64 *b,
+				      unsigned int pairs)
+{
+	u64 differ = (a[0] ^ b[0]) | (a[1] ^ b[1]);
+
+	if (pairs == PAIRS6)
+		differ |= (a[2] ^ b[2]) | (a[3] ^ b[3]) | (a[4] ^ b[4]);
+	return !differ;
+}
+
+static __always_inline void mask_flow(u64 *key, const u64 *flow,
+				      const u64 *mask, unsigned int pairs)
+{
+	key[0] = flow[0] & mask[0];
+	key[1] = flow[1] & mask[1];
+	if (pairs == PAIRS6) {
+		key[2] = flow[2] & mask[2];
+		key[3] = flow[3] & mask[3];
+		key[4] = flow[4] & mask[4];
+	}
 }
 
 static __always_inline struct kipsec_rule *
 tuple_lookup(const struct kipsec_rule_table *table,
-	     const struct tuple_entry *e, const u32 *flow, unsigned int words,
-	     u32 seed)
+	     const struct tuple_entry *e, const u64 *flow, unsigned int pairs,
+	     u64 seed)
 {
-	u32 key[KIPSEC_FLOW_WORDS6];
+	u64 key[PAIRS6];
 	struct kipsec_rule *rule;
 	struct hlist_node *n;
-	unsigned int i;
 	u32 hash;
 
-	for (i = 0; i < words; i++)
-		key[i] = flow[i] & e->mask[i];
-	hash = key_hash(key, words, e->tuple, seed);
+	mask_flow(key, flow, e->mask, pairs);
+	hash = key_hash(key, pairs, e->tuple, seed);
 	n = rcu_dereference(hlist_first_rcu(&table->bucket[hash & table->mask]));
 	for (; n; n = rcu_dereference(hlist_next_rcu(n))) {
 		rule = rule_of(n, table->gen);
 		if (rule->tuple == e->tuple &&
-		    key_equal(rule->key.w, key, words))
+		    key_equal(rule->key.d, key, pairs))
 			return rule;
 	}
 	return NULL;
 }
 
 static __always_inline struct kipsec_rule *
-lookup_words(const struct kipsec_classifier *c, const struct kipsec_flow *fl,
-	     unsigned int words)
+lookup_pairs(const struct kipsec_classifier *c,
+	     const struct kipsec_tuples *tuples, const struct kipsec_flow *fl,
+	     unsigned int pairs)
 {
-	const struct kipsec_rule_table *table;
-	const struct kipsec_tuples *tuples;
+	const struct kipsec_rule_table *table = rcu_dereference(c->table);
+	const struct tuple_entry *e = first_entry(tuples);
+	const struct tuple_entry *end = end_entry(tuples, pairs);
 	struct kipsec_rule *rule, *best = NULL;
-	const struct tuple_entry *e, *end;
 
-	tuples = rcu_dereference(c->tuples);
-	if (!tuples)
-		return NULL;
-	table = rcu_dereference(c->table);
-	end = end_entry(tuples, words);
-	for (e = first_entry(tuples); e != end; e = next_entry(e, words)) {
+	for (; e != end; e = next_entry(e, pairs)) {
 		if (best && !rank_before(e->priority, e->order,
 					 best->priority, best->order))
 			break;
-		rule = tuple_lookup(table, e, fl->w, words, c->seed);
+		rule = tuple_lookup(table, e, fl->d, pairs, c->seed);
 		if (rule && (!best || rule_before(rule, best)))
 			best = rule;
 	}
 	return best;
 }
 
+static noinline struct kipsec_rule *lookup4(const struct kipsec_classifier *c,
+					    const struct kipsec_tuples *tuples,
+					    const struct kipsec_flow *fl)
+{
+	return lookup_pairs(c, tuples, fl, PAIRS4);
+}
+
+static noinline struct kipsec_rule *lookup6(const struct kipsec_classifier *c,
+					    const struct kipsec_tuples *tuples,
+					    const struct kipsec_flow *fl)
+{
+	return lookup_pairs(c, tuples, fl, PAIRS6);
+}
+
+/* Out of line, the two do not burden the case of no rules with saved registers. */
 struct kipsec_rule *kipsec_classifier_lookup(const struct kipsec_classifier *c,
 					     const struct kipsec_flow *fl)
 {
-	if (c->words == KIPSEC_FLOW_WORDS4)
-		return lookup_words(c, fl, KIPSEC_FLOW_WORDS4);
-	return lookup_words(c, fl, KIPSEC_FLOW_WORDS6);
+	const struct kipsec_tuples *tuples = rcu_dereference(c->tuples);
+
+	if (!tuples)
+		return NULL;
+	if (c->pairs == PAIRS4)
+		return lookup4(c, tuples, fl);
+	return lookup6(c, tuples, fl);
 }
 
 /* What follows is the writer's. */
@@ -205,7 +250,7 @@ static struct hlist_head *bucket_of(const struct kipsec_classifier *c,
 				    const struct kipsec_flow *key,
 				    const struct kipsec_tuple *tuple)
 {
-	u32 hash = key_hash(key->w, c->words, tuple, c->seed);
+	u32 hash = key_hash(key->d, c->pairs, tuple, c->seed);
 
 	return &table->bucket[hash & table->mask];
 }
@@ -222,7 +267,7 @@ static void table_link(const struct kipsec_classifier *c,
 	for (n = head->first; n; n = n->next) {
 		other = rule_of(n, table->gen);
 		if (other->tuple != rule->tuple ||
-		    !key_equal(other->key.w, rule->key.w, c->words))
+		    !key_equal(other->key.d, rule->key.d, c->pairs))
 			continue;
 		if (rule_before(rule, other)) {
 			hlist_add_before_rcu(new, n);
@@ -291,23 +336,23 @@ static struct kipsec_tuple *tuple_find(const struct kipsec_classifier *c,
 
 	if (!tuples)
 		return NULL;
-	end = end_entry(tuples, c->words);
-	for (e = first_entry(tuples); e != end; e = next_entry(e, c->words))
-		if (key_equal(e->mask, mask->w, c->words))
+	end = end_entry(tuples, c->pairs);
+	for (e = first_entry(tuples); e != end; e = next_entry(e, c->pairs))
+		if (key_equal(e->mask, mask->d, c->pairs))
 			return e->tuple;
 	return NULL;
 }
 
 /* Append a tuple to an array that nobody sees yet. */
-static void tuples_append(struct kipsec_tuples *tuples, unsigned int words,
+static void tuples_append(struct kipsec_tuples *tuples, unsigned int pairs,
 			  struct kipsec_tuple *tuple, u32 priority, u64 order)
 {
-	struct tuple_entry *e = (void *)end_entry(tuples, words);
+	struct tuple_entry *e = (void *)end_entry(tuples, pairs);
 
 	e->order = order;
 	e->tuple = tuple;
 	e->priority = priority;
-	memcpy(e->mask, tuple->mask.w, words * sizeof(u32));
+	memcpy(e->mask, tuple->mask.d, pairs * sizeof(u64));
 	tuples->count++;
 }
 
@@ -325,8 +370,8 @@ static void tuples_publish(struct kipsec_classifier *c,
 	rcu_assign_pointer(c->tuples, new);
 	if (!old)
 		return;
-	end = end_entry(old, c->words);
-	for (e = first_entry(old); e != end; e = next_entry(e, c->words))
+	end = end_entry(old, c->pairs);
+	for (e = first_entry(old); e != end; e = next_entry(e, c->pairs))
 		if (!tuple_best(e->tuple))
 			kfree_rcu(e->tuple, rcu);
 	kvfree_rcu(old, rcu);
@@ -341,26 +386,26 @@ static int tuples_update(struct kipsec_classifier *c,
 	const struct tuple_entry *e, *end;
 	unsigned int count = old ? old->count : 0;
 
-	new = kvmalloc(sizeof(*new) + (count + 1) * entry_size(c->words),
+	new = kvmalloc(sizeof(*new) + (count + 1) * entry_size(c->pairs),
 		       GFP_KERNEL);
 	if (!new)
 		return -ENOMEM;
 	new->count = 0;
 	e = old ? first_entry(old) : NULL;
-	end = old ? end_entry(old, c->words) : NULL;
-	for (; e != end; e = next_entry(e, c->words)) {
+	end = old ? end_entry(old, c->pairs) : NULL;
+	for (; e != end; e = next_entry(e, c->pairs)) {
 		if (e->tuple == tuple || !tuple_best(e->tuple))
 			continue;
 		if (best && rank_before(best->priority, best->order,
 					e->priority, e->order)) {
-			tuples_append(new, c->words, tuple, best->priority,
+			tuples_append(new, c->pairs, tuple, best->priority,
 				      best->order);
 			best = NULL;
 		}
-		tuples_append(new, c->words, e->tuple, e->priority, e->order);
+		tuples_append(new, c->pairs, e->tuple, e->priority, e->order);
 	}
 	if (best)
-		tuples_append(new, c->words, tuple, best->priority,
+		tuples_append(new, c->pairs, tuple, best->priority,
 			      best->order);
 	tuples_publish(c, new);
 	return 0;
@@ -383,10 +428,10 @@ static bool rank_less(struct rb_node *a, const struct rb_node *b)
 			   rb_entry(b, struct kipsec_rule, rank));
 }
 
-void kipsec_classifier_init(struct kipsec_classifier *c, u8 family, u32 seed)
+void kipsec_classifier_init(struct kipsec_classifier *c, u8 family, u64 seed)
 {
 	memset(c, 0, sizeof(*c));
-	c->words = kipsec_flow_words(family);
+	c->pairs = kipsec_flow_words(family) / 2;
 	c->seed = seed;
 }
 
@@ -398,9 +443,9 @@ void kipsec_classifier_destroy(struct kipsec_classifier *c)
 	WARN_ON(c->count);
 	if (tuples) {
 		/* what removals without memory have left */
-		end = end_entry(tuples, c->words);
+		end = end_entry(tuples, c->pairs);
 		for (e = first_entry(tuples); e != end;
-		     e = next_entry(e, c->words))
+		     e = next_entry(e, c->pairs))
 			kfree(e->tuple);
 		kvfree(tuples);
 	}
@@ -475,7 +520,7 @@ kipsec_classifier_find(const struct kipsec_classifier *c,
 	for (n = bucket_of(c, table, &key, tuple)->first; n; n = n->next) {
 		rule = rule_of(n, table->gen);
 		if (rule->tuple == tuple &&
-		    key_equal(rule->key.w, key.w, c->words) &&
+		    key_equal(rule->key.d, key.d, c->pairs) &&
 		    same(rule, data))
 			return rule;
 	}

@@ -54,20 +54,20 @@ struct kipsec_rule_table;
  * struct kipsec_classifier - rules of one direction and one family
  * @tuples: RCU array of tuples, best rank first; NULL when empty
  * @table: RCU hash table of all rules
- * @words: words of a flow that count (4 or 10)
+ * @pairs: of words of a flow that count (2 or 5)
  * @count: rules
  * @seed: of the hash; random, or the hash can be attacked
  */
 struct kipsec_classifier {
 	struct kipsec_tuples __rcu	*tuples;
 	struct kipsec_rule_table __rcu	*table;
-	unsigned int			words;
+	unsigned int			pairs;
 	unsigned int			count;
-	u32				seed;
+	u64				seed;
 };
 
 /** kipsec_classifier_init() - empty classifier for @family with hash @seed */
-void kipsec_classifier_init(struct kipsec_classifier *c, u8 family, u32 seed);
+void kipsec_classifier_init(struct kipsec_classifier *c, u8 family, u64 seed);
 
 /**
  * kipsec_classifier_destroy() - free what an empty classifier still holds

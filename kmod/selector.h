@@ -33,7 +33,7 @@ union kipsec_addr {
 };
 
 #define KIPSEC_FLOW_WORDS4	4
-#define KIPSEC_FLOW_WORDS6	10
+#define KIPSEC_FLOW_WORDS6	10	/* both even: the classifier takes pairs */
 
 /**
  * struct kipsec_flow - what the policy look-up sees of a packet
@@ -43,7 +43,8 @@ union kipsec_addr {
  * @family: AF_INET or AF_INET6
  * @zero: keeps the words whole; always 0
  * @addr: IPv4: source, destination; IPv6: four words each
- * @w: the same as words, for masks and hashes
+ * @w: the same as words, for masks
+ * @d: the same as pairs of words, for hashes
  */
 struct kipsec_flow {
 	union {
@@ -56,6 +57,7 @@ struct kipsec_flow {
 			__be32	addr[8];
 		};
 		u32	w[KIPSEC_FLOW_WORDS6];
+		u64	d[KIPSEC_FLOW_WORDS6 / 2];
 	};
 };
 

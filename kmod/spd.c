@@ -488,9 +488,9 @@ int kipsec_spd_init(struct kipsec_net *kn)
 	}
 	for (dir = 0; dir < KIPSEC_DIR_MAX; dir++) {
 		kipsec_classifier_init(class_of(spd, dir, AF_INET), AF_INET,
-				       get_random_u32());
+				       get_random_u64());
 		kipsec_classifier_init(class_of(spd, dir, AF_INET6), AF_INET6,
-				       get_random_u32());
+				       get_random_u64());
 	}
 	spd->in_order = RB_ROOT;
 	spd->last_reqid = KIPSEC_REQID_MAX;

@@ -4,8 +4,8 @@
  *
  *	cost_lookup FAMILY RULES MASKS hit|miss
  *
- * RULES rules in MASKS tuples of equal priority, so that a miss visits all. A
- * hit is for a rule of the tuple that is visited first.
+ * RULES rules in MASKS tuples, each of a priority of its own. A miss visits all
+ * of them; a hit is in the one that is visited first.
  */
 #include "random_rules.h"
 
@@ -24,6 +24,7 @@ static void add_rule(unsigned int i, unsigned int masks, u8 family)
 	e->sel.dst_len = words * 32 - i % masks / 8;
 	e->sel.src.w[0] = htonl(0x0a000000 | i << 8);
 	e->sel.dst.w[0] = htonl(0x0b000000 | i << 8);
+	e->rule.priority = i % masks;
 	e->rule.order = i + 1;
 	assert(!kipsec_classifier_insert(&c, &e->rule, &e->sel));
 }

@@ -48,6 +48,7 @@ typedef int64_t s64;
 #ifndef __always_inline
 #define __always_inline	inline __attribute__((__always_inline__))
 #endif
+#define noinline	__attribute__((__noinline__))
 #define __must_check	__attribute__((__warn_unused_result__))
 #define __packed	__attribute__((__packed__))
 #define __rcu
@@ -134,6 +135,6 @@ unsigned long shim_live(void);
 #include "shim_rcu.h"
 #include "shim_list.h"
 #include "shim_rbtree.h"
-#include "shim_jhash.h"
+#include "shim_hash.h"
 
 #endif /* _SHIM_H */
