@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What is on the wire: capture, parse, compare, and look for clear text.
+
+Payload that policy wants protected is made of SECRET; it is nowhere allowed
+outside of ESP and AH. Payload that may travel in clear is made of OPEN.
+"""
+import socket
+import struct
+import time
+
+from ktap import Failed, equal
+
+SECRET = b"kipsec-SECRET.01"
+OPEN = b"kipsec-open-0001"
+ETH_P_ALL, ETH_P_IP = 3, 0x0800
+PACKET_OUTGOING = 4
+ICMP, TCP, UDP, ESP, AH, IPCOMP = 1, 6, 17, 50, 51, 108
+NAMES = {ICMP: "icmp", TCP: "tcp", UDP: "udp", ESP: "esp", AH: "ah", IPCOMP: "ipcomp", 4: "ipip"}
+
+
+def fill(size, pattern=SECRET):
+    """Exactly size bytes of the pattern."""
+    return (pattern * (size // len(pattern) + 1))[:size]
+
+
+def checksum(data):
+    if len(data) % 2:
+        data += b"\0"
+    s = sum(struct.unpack("!%dH" % (len(data) // 2), data))
+    while s >> 16:
+        s = (s & 0xffff) + (s >> 16)
+    return ~s & 0xffff
+
+
+def ip4(src, dst, proto, payload, ident=1, flags=0, offset=0, ttl=64, tos=0, total=None,
+        ihl=5, version=4):
+    """A whole IPv4 packet; offset in bytes, flags 2 = DF, 1 = more fragments."""
+    if total is None:
+        total = 20 + len(payload)
+    head = struct.pack("!BBHHHBBH4s4s", version << 4 | ihl, tos, total, ident,
+                       flags << 13 | offset // 8, ttl, proto, 0,
+                       socket.inet_aton(src), socket.inet_aton(dst))
+    return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + payload
+
+
+def udp4(src, dst, sport, dport, data):
+    """A UDP header without checksum, and data."""
+    return struct.pack("!HHHH", sport, dport, 8 + len(data), 0) + data
+
+
+class Packet:
+    """An IPv4 packet as captured."""
+
+    def __init__(self, data):
+        (vihl, self.tos, self.len, self.id, frag, self.ttl, self.proto, self.sum) = \
+            struct.unpack_from("!BBHHHBBH", data)
+        self.src = socket.inet_ntoa(data[12:16])
+        self.dst = socket.inet_ntoa(data[16:20])
+        self.ihl = (vihl & 15) * 4
+        self.df = bool(frag & 0x4000)
+        self.more = bool(frag & 0x2000)
+        self.offset = (frag & 0x1fff) * 8
+        self.raw = data[:self.len]
+        self.payload = self.raw[self.ihl:]
+        if self.proto == ESP and not self.offset and len(self.payload) >= 8:
+            self.spi, self.seq = struct.unpack_from("!II", self.payload)
+        else:
+            self.spi = self.seq = None
+
+    @property
+    def fragment(self):
+        return self.more or self.offset > 0
+
+    def leaks(self, pattern=SECRET):
+        return self.proto not in (ESP, AH) and pattern in self.raw
+
+    def __str__(self):
+        text = "%s>%s %s" % (self.src, self.dst, NAMES.get(self.proto, self.proto))
+        if self.spi is not None:
+            text += " %#x #%d" % (self.spi, self.seq)
+        if self.fragment:
+            text += " frag %d%s" % (self.offset, "+" if self.more else "")
+        return text + " len %d" % self.len
+
+    __repr__ = __str__
+
+
+class Capture:
+    """All IPv4 packets that anybody puts on a wire of the lab."""
+
+    def __init__(self, lab, wire="w0"):
+        self.wire = wire
+        self.packets = []
+        self.sock = lab.wire_ns.socket(socket.AF_PACKET, socket.SOCK_RAW,
+                                       socket.htons(ETH_P_ALL))
+        self.sock.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)   # SO_RCVBUFFORCE
+        self.sock.setblocking(False)
+
+    def _drain(self):
+        while True:
+            try:
+                data, (dev, proto, kind, _, _) = self.sock.recvfrom(1 << 17)
+            except BlockingIOError:
+                return
+            # A port of our bridge, and coming in: each frame just once.
+            if proto == ETH_P_IP and kind != PACKET_OUTGOING and \
+               dev.startswith(self.wire + "-") and len(data) >= 34:
+                self.packets.append(Packet(data[14:]))
+
+    def flush(self):
+        self._drain()
+        self.packets = []
+
+    def take(self, secret=SECRET):
+        """What came since the last call. Clear text fails the case at once."""
+        self._drain()
+        packets, self.packets = self.packets, []
+        bad = [p for p in packets if p.leaks(secret)]
+        if bad:
+            raise Failed("clear text on the wire: %s" % bad[0])
+        return packets
+
+    def expect(self, wanted, timeout=1.0, what="packets on the wire"):
+        """Exactly these packets (as str(packet) shows them), in this order."""
+        end = time.monotonic() + timeout
+        got = []
+        while True:
+            got += [str(p) for p in self.take()]
+            if len(got) >= len(wanted) or time.monotonic() > end:
+                break
+            time.sleep(0.01)
+        equal(got, list(wanted), what)
+
+    def close(self):
+        self.sock.close()
+
+
+class Injector:
+    """Puts whole frames on the wire from a namespace, past its IP stack."""
+
+    def __init__(self, ns, to, dev="eth0", to_dev="eth0"):
+        with ns:
+            self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_IP))
+            self.sock.bind((dev, ETH_P_IP))
+        self.head = _mac(to, to_dev) + _mac(ns, dev) + struct.pack("!H", ETH_P_IP)
+
+    def send(self, *packets):
+        for p in packets:
+            self.sock.send(self.head + p)
+
+    def close(self):
+        self.sock.close()
+
+
+def _mac(ns, dev):
+    """The address of a device, by SIOCGIFHWADDR: /sys shows another namespace."""
+    import fcntl
+    with ns, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        return fcntl.ioctl(s, 0x8927, struct.pack("256s", dev.encode()))[18:24]

@@ -1,0 +1,169 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# selftests/run_vm.sh [full|core|debug] [PATTERN]: run the tests of selftests/vm
+# whose names contain PATTERN, in a virtual machine of scripts/vm:
+#
+#	scripts/vm -t 1200 selftests/run_vm.sh core
+#
+# A test says in a line "# Suite: WORDS" of its head comment to which of the
+# sets core and debug it belongs; full is all. Each begins with a module just
+# loaded and no name space of a test; afterwards the module must go within 20
+# seconds, the kernel must not have complained, and no clear text may have been
+# on any wire. Prints the KTAP of all tests and one line with the sum.
+#
+# Exit status: 0 all well, 1 something failed, 4 everything was skipped.
+set -u
+
+here=$(cd "$(dirname "$0")" && pwd)
+set=${1:-full}
+pattern=${2:-}
+passed=0 failed=0 skipped=0
+leaks=/run/kipsec-leaks
+modules=${KIPSEC_MODDIR-}
+watcher=
+limit=${KIPSEC_TEST_LIMIT:-300}
+
+case $set in
+full|core|debug) ;;
+*) sed -n '4,/^set -u/{/^#/!d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2 ;;
+esac
+if [ "$(cat /proc/1/comm)" = systemd ] || ! [ -d /run/vm ]; then
+	echo "$0: only in a virtual machine: scripts/vm $0" >&2
+	exit 2
+fi
+
+# --- the machine around a test ---
+
+prepare() {
+	mkdir -p /etc/modprobe.d /run/netns
+	# Not even by its alias may af_key get the socket family.
+	printf 'blacklist af_key\ninstall af_key /bin/false\n' \
+		>/etc/modprobe.d/kipsec-test.conf
+	: >"$leaks"
+	"$here/lib/leakwatch.py" "$leaks" >/run/leakwatch.log 2>&1 &
+	watcher=$!
+	local i
+	for i in {1..200}; do
+		! grep -q watching /run/leakwatch.log || return 0
+		sleep 0.1
+	done
+	echo "# the leak watcher does not start:"
+	sed 's/^/# /' /run/leakwatch.log
+	failed=$((failed + 1))
+}
+
+load() {
+	[ -f "$modules/kipsec.ko" ] || return 0
+	[ ! -d /sys/module/kipsec ] || return 0
+	local needs
+	needs=$(modinfo -F depends "$modules/kipsec.ko" | tr ',' ' ')
+	# shellcheck disable=SC2086 # a list
+	[ -z "$needs" ] || modprobe -a $needs
+	insmod "$modules/kipsec.ko"
+}
+
+# Whatever a test left behind, and then the module.
+clean_up() {
+	local n p
+	for n in /run/netns/kt-*; do
+		[ -e "$n" ] && [ "$n" != /run/netns/kt-wire ] || continue
+		p=$(ip netns pids "${n##*/}" 2>/dev/null)
+		# shellcheck disable=SC2086 # process numbers
+		[ -z "$p" ] || kill -9 $p
+		umount -l "$n" && rm -f "$n"
+	done
+	for n in $(ip -n kt-wire -o link show type bridge 2>/dev/null | sed 's/^[0-9]*: \([^:@]*\).*/\1/'); do
+		ip -n kt-wire link del "$n"
+	done
+}
+
+unload() {
+	local i
+	[ -d /sys/module/kipsec ] || return 0
+	for i in {1..20}; do
+		timeout 20 rmmod kipsec 2>/dev/null && return 0
+		[ -d /sys/module/kipsec ] || return 0
+		sleep 1
+	done
+	return 1
+}
+
+# --- the verdict on a test ---
+
+# New lines of the kernel's log that mean a broken kernel, as in scripts/vm.
+complaints() {
+	dmesg | tail -n "+$(($1 + 1))" | awk '
+	/alg: self-tests for .* failed|alg: .*: .* failed/ {
+		harmless = /drbg|jitterentropy|virtio[-_]crypto|virtio_rsa/
+	}
+	/WARNING: .* at crypto\/testmgr\.c:/ && harmless { next }
+	/kipsec-ignore-next-complaint/ { skip = 1; next }
+	/Kernel panic|Oops[: ]|BUG[: ]|WARNING: |KASAN: |UBSAN: |KCSAN: |ODEBUG: / ||
+	/detected stalls|soft lockup|hung_task|blocked for more than [0-9]+ seconds/ ||
+	/suspicious RCU usage|possible .*locking|inconsistent lock state/ ||
+	/trying to register non-static key|sleeping function called/ ||
+	/scheduling while atomic|refcount_t: |general protection fault/ ||
+	/[Uu]nable to handle|(list_add|list_del) corruption/ ||
+	/unregister_netdevice: waiting|DEBUG_LOCKS_WARN_ON/ {
+		if (skip) { skip = 0; next }
+		print
+	}'
+}
+
+fail() {
+	failed=$((failed + 1))
+	echo "not ok - $1"
+	[ $# -lt 2 ] || printf '%s\n' "$2" | head -n 30 | sed 's/^/# /'
+}
+
+run_test() {
+	local test=$1 name log lines bad status start=$SECONDS
+	name=$(basename "$test")
+	log=/run/kipsec-test.log
+	lines=$(dmesg | wc -l)
+	: >"$leaks"
+	echo "# --- $name"
+	if ! load; then
+		fail "$name: the module does not load" "$(dmesg | tail -n 5)"
+		return
+	fi
+	timeout -k 10 "$limit" "$test" 2>&1 </dev/null | tee "$log"
+	status=${PIPESTATUS[0]}
+	passed=$((passed + $(grep -cE '^ok ' "$log") - $(grep -cE '^ok .*# SKIP' "$log")))
+	skipped=$((skipped + $(grep -cE '^ok .*# SKIP' "$log")))
+	failed=$((failed + $(grep -cE '^not ok ' "$log")))
+	case $status in
+	0|4)	;;
+	1)	grep -qE '^not ok ' "$log" || fail "$name: status 1 without a failed case" ;;
+	124|137) fail "$name: no end after $limit seconds" ;;
+	*)	fail "$name: status $status" ;;
+	esac
+	clean_up
+	unload || fail "$name: the module does not unload" "$(lsmod | grep kipsec)"
+	bad=$(complaints "$lines")
+	[ -z "$bad" ] || fail "$name: the kernel complained" "$bad"
+	[ ! -s "$leaks" ] || fail "$name: clear text on the wire" "$(cat "$leaks")"
+	echo "# --- $name took $((SECONDS - start)) s"
+}
+
+wanted() {
+	[ -x "$1" ] && [ -f "$1" ] || return 1
+	case $(basename "$1") in
+	*"$pattern"*) ;;
+	*) return 1 ;;
+	esac
+	[ "$set" = full ] || sed -n '1,30p' "$1" | grep -qE "^# Suite:.*\\<$set\\>"
+}
+
+echo "KTAP version 1"
+prepare
+clean_up
+for t in "$here"/vm/*; do
+	! wanted "$t" || run_test "$t"
+done
+[ -z "$watcher" ] || kill "$watcher"
+echo "sum: $passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ] || exit 1
+[ "$passed" != 0 ] || exit 4
+exit 0
