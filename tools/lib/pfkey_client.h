@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * A small PF_KEYv2 client: build messages, exchange them with the kernel, check and print what
- * comes back.  No global state, no allocation; one thread per socket.
+ * comes back.  No allocation.  For programs of one thread: receiving and printing have static
+ * buffers.
  */
 #ifndef PFKEY_CLIENT_H
 #define PFKEY_CLIENT_H

@@ -53,14 +53,30 @@ static void print_end(FILE *out, const struct sadb_address *addr, uint8_t proto)
 	fprintf(out, " ");
 }
 
+/*
+ * The name of a protocol, or its number.  The last answer is kept, because each question reads
+ * a file and most policies of a table have the same protocol.
+ */
+static const char *upper_name(uint8_t proto)
+{
+	static char name[64];
+	static int last = -1;
+	struct protoent *ent;
+
+	if (proto == last)
+		return name;
+	ent = getprotobynumber(proto);
+	if (ent)
+		snprintf(name, sizeof(name), "%s", ent->p_name);
+	else
+		snprintf(name, sizeof(name), "%u", proto);
+	last = proto;
+	return name;
+}
+
 static void print_upper(FILE *out, uint8_t proto, uint16_t sport, uint16_t dport)
 {
-	struct protoent *ent = getprotobynumber(proto);
-
-	if (ent)
-		fprintf(out, "%s", ent->p_name);
-	else
-		fprintf(out, "%u", proto);
+	fprintf(out, "%s", upper_name(proto));
 	if (!sport && !dport)
 		return;
 	if (proto == IPPROTO_GRE)
