@@ -131,9 +131,9 @@ static const char *hint(int type, int err)
 	case ENOSYS:
 		return ": the kernel does not have the algorithm";
 	case EAFNOSUPPORT:
-		return ": the kernel has no PF_KEY, is the module loaded?";
-	case EPERM:
-		return ": this needs CAP_NET_ADMIN";
+		return ": the kernel does no IPsec for these addresses";
+	case EPROTONOSUPPORT:
+		return ": the kernel does not have this protocol";
 	case ETIMEDOUT:
 		return ": the kernel has not answered";
 	}
