@@ -38,7 +38,7 @@
  *  8 EXPIRE	kernel only: <SA CURRENT (HARD|SOFT) SRC DST SA2 [NAT-T]>
  *		to registered sockets
  *  9 FLUSH	header, satype (0 = all)		header, to all; empty is no error
- * 10 DUMP	header, satype, [FILTER]		an SA message with keys per SA, to the sender;
+ * 10 DUMP	header, satype, [FILTER]		an SA message with keys each, to the sender;
  *		seq counts down, 0 is the last.  ENOENT: no SA.  EBUSY: a dump is under way.
  * 11 PROMISC	header, satype 1 on, 0 off		the request, to all
  * 13 SPDUPDATE	<SRC DST POLICY [HARD]>			policy message, to all; replaces or creates
@@ -531,6 +531,7 @@ enum {
  * X_EXT_KIPSEC_REPLAY, 16 bytes: in ADD and UPDATE of an SA, and back in its GET and DUMP.
  * Overrides sadb_sa_replay, which cannot say more than 255 nor turn on extended sequence
  * numbers.  EINVAL: window above SADB_X_KIPSEC_REPLAY_MAX, unknown flag, ESN without window.
+ * EOPNOTSUPP: ESN, from a module that does not have it.
  */
 struct sadb_x_kipsec_replay {
 	__u16	sadb_x_kipsec_replay_len;	/* 2 */
@@ -545,6 +546,6 @@ struct sadb_x_kipsec_replay {
 #define SADB_X_EXT_KIPSEC_MAX		64
 
 #define SADB_X_KIPSEC_REPLAY_ESN	0x00000001	/* 64-bit sequence numbers, RFC 4304 */
-#define SADB_X_KIPSEC_REPLAY_MAX	4096
+#define SADB_X_KIPSEC_REPLAY_MAX	8192
 
 #endif /* _KIPSEC_PFKEYV2_H */

@@ -30,7 +30,7 @@ static void check_sa(struct command *c)
 	if (c->replay_given && c->flags & SADB_X_EXT_OLD)
 		reject(c, "ah-old and esp-old have no replay protection: leave out -r");
 	if (c->replay > SADB_X_KIPSEC_REPLAY_MAX)
-		reject(c, "replay window larger than 4096 packets");
+		reject(c, "replay window larger than 8192 packets");
 	if (c->esn && !c->replay)
 		reject(c, "-esn needs a replay window: -r");
 	/* an update without keys tells of a peer's new address or of new lifetimes */
