@@ -136,8 +136,7 @@ unsigned int kipsec_check(struct kipsec_net *kn, struct sk_buff *skb,
 	*pol = NULL;
 	if (!kipsec_flow_get(skb, &fl))
 		return KIPSEC_DROP_IN_INNER;
-	in = kipsec_spd_lookup(kn, KIPSEC_DIR_IN, &fl);
-	fwd = kipsec_spd_lookup(kn, KIPSEC_DIR_FWD, &fl);
+	kipsec_spd_lookup_in(kn, &fl, &in, &fwd);
 	if (!in && !fwd)
 		return KIPSEC_REASON_MAX;
 	vin = judge(in, sp);

@@ -171,13 +171,13 @@ static __always_inline void mask_flow(u64 *key, const u64 *flow,
 	}
 }
 
-static __always_inline struct kipsec_rule *
+static __always_inline void
 tuple_lookup(const struct kipsec_rule_table *table,
 	     const struct tuple_entry *e, const u64 *flow, unsigned int pairs,
-	     u64 seed)
+	     u64 seed, struct kipsec_rule *best[], unsigned int slots)
 {
 	u64 key[PAIRS6];
-	struct kipsec_rule *rule;
+	struct kipsec_rule *rule, **b;
 	struct hlist_node *n;
 	u32 hash;
 
@@ -186,46 +186,65 @@ tuple_lookup(const struct kipsec_rule_table *table,
 	n = rcu_dereference(hlist_first_rcu(&table->bucket[hash & table->mask]));
 	for (; n; n = rcu_dereference(hlist_next_rcu(n))) {
 		rule = rule_of(n, table->gen);
-		if (rule->tuple == e->tuple &&
-		    key_equal(rule->key.d, key, pairs))
-			return rule;
+		if (rule->tuple != e->tuple ||
+		    !key_equal(rule->key.d, key, pairs))
+			continue;
+		b = slots == 1 ? best : &best[rule->slot];
+		if (!*b || rule_before(rule, *b))
+			*b = rule;
+		if (slots == 1)
+			return;		/* the chain is sorted */
 	}
-	return NULL;
 }
 
-static __always_inline struct kipsec_rule *
+/* Can the tuple, and hence any behind it, not better what is found? */
+static __always_inline bool all_found(struct kipsec_rule *best[],
+				      unsigned int slots,
+				      const struct tuple_entry *e)
+{
+	unsigned int i;
+
+	for (i = 0; i < slots; i++)
+		if (!best[i] || rank_before(e->priority, e->order,
+					    best[i]->priority, best[i]->order))
+			return false;
+	return true;
+}
+
+static __always_inline void
 lookup_pairs(const struct kipsec_classifier *c,
 	     const struct kipsec_tuples *tuples, const struct kipsec_flow *fl,
-	     unsigned int pairs)
+	     unsigned int pairs, struct kipsec_rule *best[], unsigned int slots)
 {
 	const struct kipsec_rule_table *table = rcu_dereference(c->table);
 	const struct tuple_entry *e = first_entry(tuples);
 	const struct tuple_entry *end = end_entry(tuples, pairs);
-	struct kipsec_rule *rule, *best = NULL;
 
 	for (; e != end; e = next_entry(e, pairs)) {
-		if (best && !rank_before(e->priority, e->order,
-					 best->priority, best->order))
+		if (all_found(best, slots, e))
 			break;
-		rule = tuple_lookup(table, e, fl->d, pairs, c->seed);
-		if (rule && (!best || rule_before(rule, best)))
-			best = rule;
+		tuple_lookup(table, e, fl->d, pairs, c->seed, best, slots);
 	}
-	return best;
 }
 
 static noinline struct kipsec_rule *lookup4(const struct kipsec_classifier *c,
 					    const struct kipsec_tuples *tuples,
 					    const struct kipsec_flow *fl)
 {
-	return lookup_pairs(c, tuples, fl, PAIRS4);
+	struct kipsec_rule *best = NULL;
+
+	lookup_pairs(c, tuples, fl, PAIRS4, &best, 1);
+	return best;
 }
 
 static noinline struct kipsec_rule *lookup6(const struct kipsec_classifier *c,
 					    const struct kipsec_tuples *tuples,
 					    const struct kipsec_flow *fl)
 {
-	return lookup_pairs(c, tuples, fl, PAIRS6);
+	struct kipsec_rule *best = NULL;
+
+	lookup_pairs(c, tuples, fl, PAIRS6, &best, 1);
+	return best;
 }
 
 /* Out of line, the two do not burden the case of no rules with saved registers. */
@@ -239,6 +258,38 @@ struct kipsec_rule *kipsec_classifier_lookup(const struct kipsec_classifier *c,
 	if (c->pairs == PAIRS4)
 		return lookup4(c, tuples, fl);
 	return lookup6(c, tuples, fl);
+}
+
+static noinline void slots4(const struct kipsec_classifier *c,
+			    const struct kipsec_tuples *tuples,
+			    const struct kipsec_flow *fl,
+			    struct kipsec_rule *found[])
+{
+	lookup_pairs(c, tuples, fl, PAIRS4, found, KIPSEC_SLOTS);
+}
+
+static noinline void slots6(const struct kipsec_classifier *c,
+			    const struct kipsec_tuples *tuples,
+			    const struct kipsec_flow *fl,
+			    struct kipsec_rule *found[])
+{
+	lookup_pairs(c, tuples, fl, PAIRS6, found, KIPSEC_SLOTS);
+}
+
+void kipsec_classifier_lookup_slots(const struct kipsec_classifier *c,
+				    const struct kipsec_flow *fl,
+				    struct kipsec_rule *found[KIPSEC_SLOTS])
+{
+	const struct kipsec_tuples *tuples = rcu_dereference(c->tuples);
+
+	found[0] = NULL;
+	found[1] = NULL;
+	if (!tuples)
+		return;
+	if (c->pairs == PAIRS4)
+		slots4(c, tuples, fl, found);
+	else
+		slots6(c, tuples, fl, found);
 }
 
 /* What follows is the writer's. */

@@ -28,9 +28,10 @@ struct kipsec_tuple;
  * @tuple: the tuple it stands in; private
  * @key: set by kipsec_classifier_insert()
  * @priority: lower wins
+ * @slot: 0, or less than KIPSEC_SLOTS where kinds of rules are told apart
  * @rank: place in the tuple's tree of (priority, order); private
  *
- * The caller fills @priority and @order before insertion, leaves them alone
+ * The caller fills @priority, @order and @slot before insertion, leaves them alone
  * while the rule stands in a classifier, and frees the rule no sooner than an
  * RCU grace period after kipsec_classifier_remove(). (priority, order) is
  * unique in a classifier, except that a rule may come in beside the one that
@@ -44,8 +45,11 @@ struct kipsec_rule {
 	struct kipsec_tuple	*tuple;
 	struct kipsec_flow	key;
 	u32			priority;
+	u8			slot;
 	struct rb_node		rank;
 };
+
+#define KIPSEC_SLOTS	2
 
 struct kipsec_tuples;
 struct kipsec_rule_table;
@@ -103,6 +107,20 @@ void kipsec_classifier_remove(struct kipsec_classifier *c,
  */
 struct kipsec_rule *kipsec_classifier_lookup(const struct kipsec_classifier *c,
 					     const struct kipsec_flow *fl);
+
+/**
+ * kipsec_classifier_lookup_slots() - the same for the rules of each slot
+ * @c: the classifier
+ * @fl: the flow, with unused words zero
+ * @found: for each slot the first match among its rules, or NULL
+ *
+ * One pass for what would take two classifiers two.
+ *
+ * Context: RCU read side, any context.
+ */
+void kipsec_classifier_lookup_slots(const struct kipsec_classifier *c,
+				    const struct kipsec_flow *fl,
+				    struct kipsec_rule *found[KIPSEC_SLOTS]);
 
 /**
  * kipsec_classifier_find() - the rule with exactly this selector's key and mask

@@ -23,6 +23,7 @@
 
 #include "check.h"
 #include "hooks.h"
+#include "input.h"
 #include "output.h"
 #include "packet.h"
 #include "stats.h"
@@ -62,7 +63,7 @@ static int requeued(struct net *net, struct sock *sk, struct sk_buff *skb)
 	rcu_read_lock();
 	local_bh_disable();
 	pol = kipsec_flow_get(skb, &fl) ?
-		kipsec_spd_lookup(kn, KIPSEC_DIR_OUT, &fl) : NULL;
+		kipsec_spd_lookup_out(kn, &fl) : NULL;
 	if (pol && pol->action == KIPSEC_PROTECT &&
 	    kipsec_path_find(kn, pol, &fl, &path) && path.n)
 		err = kipsec_output(kn, skb, pol, &path);
@@ -147,7 +148,7 @@ static unsigned int hook_out(void *priv, struct sk_buff *skb,
 		kipsec_drop(kn, skb, KIPSEC_DROP_OUT_MALFORMED, NULL, NULL);
 		return stolen(-EINVAL);
 	}
-	pol = kipsec_spd_lookup(kn, KIPSEC_DIR_OUT, &fl);
+	pol = kipsec_spd_lookup_out(kn, &fl);
 	if (!pol)
 		return NF_ACCEPT;
 	kipsec_policy_used(pol);
@@ -165,19 +166,38 @@ static unsigned int hook_out(void *priv, struct sk_buff *skb,
 
 /* --- input in clear ------------------------------------------------------ */
 
-/* IPsec for this host is no clear text, whoever's handler takes it. */
-static bool in_exempt(struct kipsec_net *kn, const struct sk_buff *skb)
+static bool is_ipsec(const struct sk_buff *skb)
 {
-	const struct iphdr *iph = ip_hdr(skb);
-
-	switch (iph->protocol) {
+	switch (ip_hdr(skb)->protocol) {
 	case IPPROTO_ESP:
 	case IPPROTO_AH:
 	case IPPROTO_COMP:
-		return inet_addr_type(kn->net, iph->daddr) == RTN_LOCAL;
+		return true;
 	default:
 		return false;
 	}
+}
+
+/* IPsec for this host is no clear text, whoever's handler takes it. */
+static bool in_exempt(struct kipsec_net *kn, const struct sk_buff *skb)
+{
+	return is_ipsec(skb) &&
+	       inet_addr_type(kn->net, ip_hdr(skb)->daddr) == RTN_LOCAL;
+}
+
+/*
+ * The packet has been checked by us. Where xfrm has no policies it would find
+ * that out by a search, only because the packet has a secpath: spare it that.
+ */
+static void in_calm_xfrm(const struct net *net, struct sk_buff *skb)
+{
+	const struct netns_xfrm *xfrm = &net->xfrm;
+
+	if (!READ_ONCE(xfrm->policy_count[XFRM_POLICY_IN]) &&
+	    !READ_ONCE(xfrm->policy_count[XFRM_POLICY_FWD]) &&
+	    xfrm->policy_default[XFRM_POLICY_IN] == XFRM_USERPOLICY_ACCEPT &&
+	    xfrm->policy_default[XFRM_POLICY_FWD] == XFRM_USERPOLICY_ACCEPT)
+		IPCB(skb)->flags |= IPSKB_NOPOLICY;
 }
 
 static unsigned int hook_in(void *priv, struct sk_buff *skb,
@@ -187,7 +207,13 @@ static unsigned int hook_in(void *priv, struct sk_buff *skb,
 	struct kipsec_policy *pol;
 	unsigned int reason;
 
-	if ((state->in->flags & IFF_LOOPBACK) || kipsec_tagged(skb))
+	if (state->in->flags & IFF_LOOPBACK)
+		return NF_ACCEPT;
+	if (kipsec_tagged(skb)) {
+		in_calm_xfrm(state->net, skb);
+		return NF_ACCEPT;
+	}
+	if (is_ipsec(skb) && kipsec_input_sa(kn, skb, ip_hdrlen(skb)))
 		return NF_ACCEPT;
 	reason = kipsec_check(kn, skb, &pol);
 	if (likely(reason == KIPSEC_REASON_MAX) || in_exempt(kn, skb))

@@ -24,10 +24,10 @@
 /* Fragments of one SA meet only each other; no such user exists in the kernel. */
 #define DEFRAG_USER	0x4b000000
 
-static struct kipsec_sa *find_sa4(struct kipsec_net *kn,
-				  const struct sk_buff *skb,
-				  const struct iphdr *iph, int off)
+struct kipsec_sa *kipsec_input_sa(struct kipsec_net *kn,
+				  const struct sk_buff *skb, int off)
 {
+	const struct iphdr *iph = ip_hdr(skb);
 	struct kipsec_sa_id id = {
 		.dst.ip	= iph->daddr,
 		.proto	= iph->protocol,
@@ -39,7 +39,7 @@ static struct kipsec_sa *find_sa4(struct kipsec_net *kn,
 	if (!spi)
 		return NULL;
 	id.spi = *spi;
-	return kipsec_sad_find(kn, &id);
+	return kipsec_sad_lookup(kn, &id);
 }
 
 /* Is there one more of our headers inside? Then the check is for later. */
@@ -48,7 +48,7 @@ static bool more_inside(struct kipsec_net *kn, const struct sk_buff *skb)
 	const struct iphdr *iph = ip_hdr(skb);
 
 	return iph->protocol == IPPROTO_ESP && !ip_is_fragment(iph) &&
-	       find_sa4(kn, skb, iph, iph->ihl * 4);
+	       kipsec_input_sa(kn, skb, iph->ihl * 4);
 }
 
 /* Nothing of the outer packet's way through the stack is left on the inner. */
@@ -162,7 +162,7 @@ static void input_sa(struct kipsec_net *kn, struct kipsec_sa *sa,
 static int rcv4(struct sk_buff *skb)
 {
 	struct kipsec_net *kn = kipsec_net(dev_net(skb->dev));
-	struct kipsec_sa *sa = find_sa4(kn, skb, ip_hdr(skb), 0);
+	struct kipsec_sa *sa = kipsec_input_sa(kn, skb, 0);
 
 	if (!sa) {
 		if (kipsec_sad_count(kn))

@@ -5,6 +5,23 @@
 #ifndef _KIPSEC_INPUT_H
 #define _KIPSEC_INPUT_H
 
+#include <linux/types.h>
+
+struct kipsec_net;
+struct kipsec_sa;
+struct sk_buff;
+
+/**
+ * kipsec_input_sa() - the SA for which a packet claims to be
+ * @kn: the namespace
+ * @skb: network header set
+ * @off: of the ESP header from the start of the data
+ *
+ * Context: RCU read side. Return: the SA or NULL.
+ */
+struct kipsec_sa *kipsec_input_sa(struct kipsec_net *kn,
+				  const struct sk_buff *skb, int off);
+
 /** kipsec_input_start() - take ESP from the stack; once per module load */
 int kipsec_input_start(void);
 

@@ -87,17 +87,45 @@ static bool packet_copy(struct kipsec_job *job, unsigned int head,
 	return true;
 }
 
+/*
+ * The room is there, but on the wrong side: allocators round up, so a small
+ * packet has plenty behind it. To move it costs less than any allocation.
+ */
+static void packet_shift(struct sk_buff *skb, int delta)
+{
+	unsigned int thoff = skb_transport_offset(skb);
+
+	memmove(skb->data + delta, skb->data, skb->len);
+	skb->data += delta;
+	skb_set_tail_pointer(skb, skb->len);
+	skb_reset_mac_header(skb);
+	skb_reset_network_header(skb);
+	skb_set_transport_header(skb, thoff);
+}
+
 bool kipsec_own_output(struct kipsec_job *job, unsigned int head,
 		       unsigned int tail)
 {
+	int more;
+
 	struct sk_buff *skb = job->skb;
 
 	head += job->ll;
 	if (kipsec_job_tunnel(job))
 		head += kipsec_ip_header(job->sa->id.family);
-	if (!skb_cloned(skb) && !skb_is_nonlinear(skb) &&
-	    skb_headroom(skb) >= head && skb_tailroom(skb) >= (int)tail)
-		return true;
+	if (skb_cloned(skb) || skb_is_nonlinear(skb))
+		goto copy;
+	more = head - skb_headroom(skb);
+	if (more > 0) {
+		more = ALIGN(more, sizeof(u64));
+		if (skb_tailroom(skb) < more + (int)tail)
+			goto copy;
+		packet_shift(skb, more);
+	} else if (skb_tailroom(skb) < (int)tail) {
+		goto copy;
+	}
+	return true;
+copy:
 	kipsec_count(job->sa->net, KIPSEC_COUNT_OUT_COPIED);
 	return packet_copy(job, head, tail);
 }

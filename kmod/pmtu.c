@@ -94,7 +94,7 @@ int kipsec_pmtu_icmp4(struct sk_buff *skb, u32 mtu)
 		.proto	= iph->protocol,
 		.family	= AF_INET,
 	};
-	struct kipsec_sa *sa = kipsec_sad_find(kn, &id);
+	struct kipsec_sa *sa = kipsec_sad_lookup(kn, &id);
 
 	if (!sa || sa->src.ip != iph->saddr)
 		return -ENOENT;

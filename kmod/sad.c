@@ -333,9 +333,16 @@ unsigned int kipsec_sad_flush(struct kipsec_net *kn, u8 proto)
 
 /* --- finding ------------------------------------------------------------- */
 
+struct kipsec_sa *kipsec_sad_lookup(struct kipsec_net *kn,
+				    const struct kipsec_sa_id *id)
+{
+	return rhashtable_lookup(&kn->sad->by_id, id, id_params);
+}
+
 struct kipsec_sa *kipsec_sad_find(struct kipsec_net *kn,
 				  const struct kipsec_sa_id *id)
 {
+	lockdep_assert_held(&kn->cfg);
 	return rhashtable_lookup_fast(&kn->sad->by_id, id, id_params);
 }
 

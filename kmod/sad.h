@@ -253,11 +253,21 @@ int kipsec_sad_replace(struct kipsec_net *kn, struct kipsec_sa *old,
 void kipsec_sad_remove(struct kipsec_net *kn, struct kipsec_sa *sa);
 
 /**
- * kipsec_sad_find() - by id
+ * kipsec_sad_lookup() - by id, for packets
  * @kn: the namespace
  * @id: what a packet shows
  *
- * Context: RCU read side, or @cfg held.
+ * Context: RCU read side.
+ * Return: the SA in whatever state, larval included, or NULL.
+ */
+struct kipsec_sa *kipsec_sad_lookup(struct kipsec_net *kn,
+				    const struct kipsec_sa_id *id);
+
+/**
+ * kipsec_sad_find() - by id, for requests
+ * @kn: the namespace, @cfg held
+ * @id: address, SPI, protocol
+ *
  * Return: the SA in whatever state, larval included, or NULL.
  */
 struct kipsec_sa *kipsec_sad_find(struct kipsec_net *kn,

@@ -57,7 +57,8 @@
 
 /**
  * struct kipsec_spd - a namespace's policies; see the essay for the rules
- * @class: by direction and by family (IPv4, IPv6)
+ * @class: output and input by family (IPv4, IPv6); of input, "in" and "fwd" are
+ *	the slots, since a packet asks for both
  * @in_order: by direction, priority and order
  * @by_id: by id
  * @count: policies
@@ -67,7 +68,7 @@
  * @reqids_reused: it came round once, so a number may be in use
  */
 struct kipsec_spd {
-	struct kipsec_classifier	class[KIPSEC_DIR_MAX][2];
+	struct kipsec_classifier	class[2][2];
 	struct rb_root			in_order;
 	struct rhashtable		by_id;
 	unsigned int			count;
@@ -102,20 +103,37 @@ void kipsec_spd_set_populated(int (*fn)(struct kipsec_net *kn, bool on))
 static struct kipsec_classifier *class_of(struct kipsec_spd *spd,
 					  unsigned int dir, u8 family)
 {
-	return &spd->class[dir][family == AF_INET6];
+	return &spd->class[dir == KIPSEC_DIR_OUT][family == AF_INET6];
 }
 
-struct kipsec_policy *kipsec_spd_lookup(struct kipsec_net *kn,
-					enum kipsec_dir dir,
-					const struct kipsec_flow *fl)
+static struct kipsec_policy *policy_of(struct kipsec_rule *rule)
 {
-	struct kipsec_rule *rule;
+	return rule ? container_of(rule, struct kipsec_policy, rule) : NULL;
+}
+
+struct kipsec_policy *kipsec_spd_lookup_out(struct kipsec_net *kn,
+					    const struct kipsec_flow *fl)
+{
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(),
+			 "SPD look-up outside of an RCU section");
+
+	return policy_of(kipsec_classifier_lookup(class_of(kn->spd,
+							   KIPSEC_DIR_OUT,
+							   fl->family), fl));
+}
+
+void kipsec_spd_lookup_in(struct kipsec_net *kn, const struct kipsec_flow *fl,
+			  struct kipsec_policy **in, struct kipsec_policy **fwd)
+{
+	struct kipsec_rule *found[KIPSEC_SLOTS];
 
 	RCU_LOCKDEP_WARN(!rcu_read_lock_held(),
 			 "SPD look-up outside of an RCU section");
 
-	rule = kipsec_classifier_lookup(class_of(kn->spd, dir, fl->family), fl);
-	return rule ? container_of(rule, struct kipsec_policy, rule) : NULL;
+	kipsec_classifier_lookup_slots(class_of(kn->spd, KIPSEC_DIR_IN,
+						fl->family), fl, found);
+	*in = policy_of(found[0]);
+	*fwd = policy_of(found[1]);
 }
 
 static void policy_due(struct kipsec_net *kn, struct kipsec_deadline *d);
@@ -133,23 +151,34 @@ struct kipsec_policy *kipsec_policy_alloc(unsigned int nreq)
 	return pol;
 }
 
-static bool same_selector(const struct kipsec_rule *rule, const void *data)
+/* What makes two policies the same. */
+struct identity {
+	enum kipsec_dir			dir;
+	const struct kipsec_selector	*sel;
+};
+
+static bool same_policy(const struct kipsec_rule *rule, const void *data)
 {
-	return kipsec_selector_equal(&container_of(rule, struct kipsec_policy,
-						   rule)->sel, data);
+	const struct kipsec_policy *pol = container_of(rule,
+						       struct kipsec_policy,
+						       rule);
+	const struct identity *who = data;
+
+	return pol->dir == who->dir &&
+	       kipsec_selector_equal(&pol->sel, who->sel);
 }
 
 struct kipsec_policy *kipsec_spd_find(struct kipsec_net *kn,
 				      enum kipsec_dir dir,
 				      const struct kipsec_selector *sel)
 {
-	struct kipsec_rule *rule;
+	struct identity who = { dir, sel };
 
 	lockdep_assert_held(&kn->cfg);
 
-	rule = kipsec_classifier_find(class_of(kn->spd, dir, sel->family), sel,
-				      same_selector, sel);
-	return rule ? container_of(rule, struct kipsec_policy, rule) : NULL;
+	return policy_of(kipsec_classifier_find(class_of(kn->spd, dir,
+							 sel->family),
+						sel, same_policy, &who));
 }
 
 struct kipsec_policy *kipsec_spd_find_id(struct kipsec_net *kn, u32 id)
@@ -385,6 +414,7 @@ static int link_policy(struct kipsec_net *kn, struct kipsec_policy *pol,
 						   pol->sel.family);
 	int err;
 
+	pol->rule.slot = pol->dir == KIPSEC_DIR_FWD;
 	if (old && old->rule.priority == pol->rule.priority)
 		pol->rule.order = old->rule.order;
 	else
@@ -486,7 +516,7 @@ int kipsec_spd_init(struct kipsec_net *kn)
 		kfree(spd);
 		return err;
 	}
-	for (dir = 0; dir < KIPSEC_DIR_MAX; dir++) {
+	for (dir = KIPSEC_DIR_IN; dir <= KIPSEC_DIR_OUT; dir++) {
 		kipsec_classifier_init(class_of(spd, dir, AF_INET), AF_INET,
 				       get_random_u64());
 		kipsec_classifier_init(class_of(spd, dir, AF_INET6), AF_INET6,
@@ -512,7 +542,7 @@ void kipsec_spd_exit(struct kipsec_net *kn)
 	remove_all(kn);
 	mutex_unlock(&kn->cfg);
 	synchronize_rcu();
-	for (dir = 0; dir < KIPSEC_DIR_MAX; dir++) {
+	for (dir = KIPSEC_DIR_IN; dir <= KIPSEC_DIR_OUT; dir++) {
 		kipsec_classifier_destroy(class_of(spd, dir, AF_INET));
 		kipsec_classifier_destroy(class_of(spd, dir, AF_INET6));
 	}

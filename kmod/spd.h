@@ -107,17 +107,28 @@ struct kipsec_policy {
 };
 
 /**
- * kipsec_spd_lookup() - the policy that applies to a flow
+ * kipsec_spd_lookup_out() - the policy that applies to a flow on output
  * @kn: the namespace
- * @dir: direction
  * @fl: what the packet shows, unused words zero
  *
  * Context: RCU read side, any context. Return: the policy, valid in this RCU
  * section, or NULL if none applies.
  */
-struct kipsec_policy *kipsec_spd_lookup(struct kipsec_net *kn,
-					enum kipsec_dir dir,
-					const struct kipsec_flow *fl);
+struct kipsec_policy *kipsec_spd_lookup_out(struct kipsec_net *kn,
+					    const struct kipsec_flow *fl);
+
+/**
+ * kipsec_spd_lookup_in() - the policies that apply to a flow on input
+ * @kn: the namespace
+ * @fl: what the packet shows, unused words zero
+ * @in: the one if the packet is for this host, or NULL
+ * @fwd: the one if it is to be forwarded, or NULL
+ *
+ * Context: as above.
+ */
+void kipsec_spd_lookup_in(struct kipsec_net *kn, const struct kipsec_flow *fl,
+			  struct kipsec_policy **in,
+			  struct kipsec_policy **fwd);
 
 /** kipsec_policy_used() - the data path applied @pol to a packet; RCU */
 static inline void kipsec_policy_used(struct kipsec_policy *pol)

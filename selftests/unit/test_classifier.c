@@ -42,6 +42,7 @@ static struct entry *entry_new(u32 priority)
 	random_selector(&e->sel, family);
 	e->rule.priority = priority;
 	e->rule.order = ++last_order;
+	e->rule.slot = pick(KIPSEC_SLOTS);
 	return e;
 }
 
@@ -74,6 +75,33 @@ static void end(void)
 	EXPECT_EQ(shim_live(), live_before);
 }
 
+/* The definition, for the rules of one slot. */
+static struct kipsec_rule *scan_slot(unsigned int slot,
+				     const struct kipsec_flow *fl)
+{
+	struct entry *best = NULL;
+	unsigned int i;
+
+	for (i = 0; i < nlive; i++)
+		if (live[i]->rule.slot == slot &&
+		    kipsec_selector_match(&live[i]->sel, fl) &&
+		    (!best || entry_before(live[i], best)))
+			best = live[i];
+	return best ? &best->rule : NULL;
+}
+
+static void compare_slots(const struct kipsec_flow *fl)
+{
+	struct kipsec_rule *found[KIPSEC_SLOTS];
+	unsigned int i;
+
+	rcu_read_lock();
+	kipsec_classifier_lookup_slots(&c, fl, found);
+	rcu_read_unlock();
+	for (i = 0; i < KIPSEC_SLOTS; i++)
+		EXPECT(found[i] == scan_slot(i, fl));
+}
+
 static void compare(unsigned int flows)
 {
 	struct entry *want, *got;
@@ -84,6 +112,7 @@ static void compare(unsigned int flows)
 		random_flow(&fl, family);
 		want = linear_scan(live, nlive, &fl);
 		got = lookup(&c, &fl);
+		compare_slots(&fl);
 		if (want != got)
 			ktap_fail(__FILE__, __LINE__,
 				  "%u rules: found order %lld, not %lld", nlive,
@@ -329,10 +358,11 @@ static void destroy_leftovers(void)
 	EXPECT_EQ(shim_live(), live_before);
 }
 
-/* a reader's answer stays readable until he leaves */
+/* a reader's answer stays readable until he leaves; nothing is freed before */
 static void answer_stays(void)
 {
 	struct kipsec_rule *rule;
+	unsigned long before;
 	struct kipsec_flow fl;
 	struct entry *e;
 
@@ -342,7 +372,9 @@ static void answer_stays(void)
 	rcu_read_lock();
 	rule = kipsec_classifier_lookup(&c, &fl);
 	EXPECT(rule == &e->rule);
+	before = shim_live();
 	remove_at(0);
+	EXPECT_EQ(shim_live(), before);
 	EXPECT_EQ(rule->order, e->rule.order);
 	EXPECT(!kipsec_classifier_lookup(&c, &fl));
 	rcu_read_unlock();
