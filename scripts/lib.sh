@@ -27,7 +27,7 @@ die() {
 
 # usage: the head comment of the script is its manual.
 usage() {
-	sed -n '3,/^[^#]/{/^#/!d;s/^# \{0,1\}//;p}' "$0"
+	sed -n '4,/^[^#]/{/^#/!d;s/^# \{0,1\}//;p}' "$0"
 }
 
 # as_root COMMAND...: packages and chroots need root; all else does not.
