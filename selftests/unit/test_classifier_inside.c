@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * test_classifier_hash.c - rules as people write them spread over the buckets
- * as evenly as chance would have it. Looks inside, hence the #include.
+ * test_classifier_inside.c - what no look-up shows but its cost: rules as
+ * people write them spread over the buckets as evenly as chance would have it,
+ * and tuples stand in the order of what they really hold.
  */
 #include "random_rules.h"
 
@@ -133,6 +134,60 @@ static void hosts6(struct kipsec_selector *sel, unsigned int i)
 	sel->dst_len = 128;
 }
 
+/* sorted, no tuple empty, each entry as good as the best rule and no better */
+static void check_tuples(void)
+{
+	const struct kipsec_tuples *tuples = c.tuples;
+	const struct tuple_entry *e, *end, *last = NULL;
+	const struct kipsec_rule *best;
+
+	if (!tuples)
+		return;
+	end = end_entry(tuples, c.pairs);
+	for (e = first_entry(tuples); e != end; e = next_entry(e, c.pairs)) {
+		best = tuple_best(e->tuple);
+		EXPECT(best && best->priority == e->priority &&
+		       best->order == e->order);
+		EXPECT(!last || rank_before(last->priority, last->order,
+					    e->priority, e->order));
+		EXPECT(!memcmp(e->mask, e->tuple->mask.d,
+			       c.pairs * sizeof(*e->mask)));
+		last = e;
+	}
+}
+
+static void tuples_are_exact(void)
+{
+	bool in[200] = { false };
+	unsigned int round, i;
+	u64 order = 0;
+
+	kipsec_classifier_init(&c, AF_INET6, ktap_rand());
+	for (round = 0; round < 5000; round++) {
+		i = pick(ARRAY_SIZE(in));
+		if (in[i]) {
+			kipsec_classifier_remove(&c, &entries[i].rule);
+		} else {
+			random_selector(&entries[i].sel, AF_INET6);
+			entries[i].sel.src_len &= 0x60;	/* few tuples */
+			entries[i].sel.dst_len = 64;
+			entries[i].rule.priority = random_priority();
+			entries[i].rule.order = ++order;
+			EXPECT(!kipsec_classifier_insert(&c, &entries[i].rule,
+							 &entries[i].sel));
+		}
+		in[i] = !in[i];
+		check_tuples();
+	}
+	for (i = 0; i < ARRAY_SIZE(in); i++)
+		if (in[i])
+			kipsec_classifier_remove(&c, &entries[i].rule);
+	rcu_barrier();
+	kipsec_classifier_destroy(&c);
+	EXPECT_EQ(shim_live(), 0);
+	memset(entries, 0, sizeof(entries));
+}
+
 #define SPREAD(name, family)		\
 static void spread_##name(void)		\
 {					\
@@ -150,6 +205,7 @@ SPREAD(subnets6, AF_INET6)
 SPREAD(hosts6, AF_INET6)
 
 static const struct ktap_case cases[] = {
+	{ "array of tuples is exact", tuples_are_exact },
 	{ "one host to many", spread_one_to_many },
 	{ "many hosts to one", spread_many_to_one },
 	{ "equal source and destination", spread_equal_pairs },
