@@ -121,8 +121,19 @@ class Lab:
         self.wires = []
         self.ns = {}
         self.wire_ns = Namespace(WIRE)
+        self._sweep()
         for name in names:
             self.add(name, ipv6)
+
+    def _sweep(self):
+        """What a test that was killed has left."""
+        left = [n for n in os.listdir(RUN) if n.startswith("kt-") and n != WIRE]
+        for name in left:
+            Namespace(name).delete()
+        if left:
+            links = self.wire_ns.run("ip", "-br", "link", "show", "type", "bridge")
+            self.wire_ns.ip(*["link del " + line.split()[0] for line in links.splitlines()],
+                            check=False)
 
     def add(self, name, ipv6=False):
         ns = Namespace("kt-" + name, ipv6)

@@ -41,6 +41,11 @@ SHA1, SHA256, NULL_AUTH = 3, 5, 251
 NULL, AES, GCM16 = 11, 12, 20
 
 
+def error_name(number):
+    """Two names have one number on Linux; this is the one of the socket calls."""
+    return errno.errorcode.get(number, str(number)).replace("ENOTSUP", "EOPNOTSUPP")
+
+
 class NoMessage(AssertionError):
     pass
 
@@ -258,7 +263,7 @@ class Message:
 
     def __repr__(self):
         return "type %d errno %s satype %d seq %d pid %d %s" % (
-            self.type, errno.errorcode.get(self.errno, self.errno), self.satype, self.seq,
+            self.type, error_name(self.errno), self.satype, self.seq,
             self.pid, self.ext)
 
 
@@ -335,7 +340,7 @@ class Key:
             raise Bad("no error: %s" % m)
         if m.data != wanted:
             raise Bad("not an echo: %s" % m.data.hex())
-        return errno.errorcode[m.errno]
+        return error_name(m.errno)
 
     def dump(self, kind=DUMP, satype=UNSPEC, *exts):
         """All messages of a dump; an empty list if there is nothing."""
