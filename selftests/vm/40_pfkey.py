@@ -7,11 +7,15 @@
 # key is shown to those who did not ask for it. Every message received is checked
 # to the last byte by lib/pfkey.py.
 import array
+import ctypes
 import errno
+import fcntl
 import os
+import random
 import socket
 import struct
 import sys
+import termios
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
@@ -117,9 +121,7 @@ def creation(tap):
         knob = "/sys/module/kipsec/parameters/userns"
 
         def in_userns():
-            import ctypes
-            libc = ctypes.CDLL(None, use_errno=True)
-            if libc.unshare(0x50000000):        # user and network
+            if ctypes.CDLL(None).unshare(0x50000000):        # user and network
                 return 77
             return errno_of(socket.SOCK_RAW, 2)
         status = p.in_child(in_userns)
@@ -136,7 +138,6 @@ def creation(tap):
             larval(k, 0x1000)
 
             def elsewhere():
-                import ctypes
                 if ctypes.CDLL(None).unshare(0x40000000):
                     return 77
                 with Key() as other:
@@ -204,11 +205,11 @@ def receiving(tap):
             equal(k.recv().errno, 0, "errno")
     with tap.case("no calls of other families"):
         with fresh() as k:
-            import fcntl
             for call in (lambda: k.sock.listen(1), lambda: k.sock.shutdown(socket.SHUT_RDWR)):
                 fails_with(errno.EOPNOTSUPP, call)
             check(k.sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) >= 100000, "buffer")
-            fails_with(errno.ENOTTY, fcntl.ioctl, k.sock, 0x8901, array.array("i", [0]))
+            fails_with(errno.EOPNOTSUPP, fcntl.ioctl, k.sock, termios.FIONREAD,
+                       array.array("i", [0]))
     with tap.case("/proc/net/pfkey"):
         with fresh() as k, Key() as other:
             k.send(p.FLUSH)
@@ -797,6 +798,53 @@ def promiscuous(tap):
             check(KEY16[:8] not in seen and KEY32[:8] not in seen, "a key was seen")
 
 
+# --- hostile messages ---
+
+def spoil(data, rng):
+    """A message with some bytes changed, or cut, its length put right."""
+    data = bytearray(data)
+    for _ in range(rng.randrange(6)):
+        data[rng.randrange(16, len(data))] = rng.choice((0, 1, 2, 3, 5, 255,
+                                                               rng.randrange(256)))
+    if not rng.randrange(4):
+        del data[rng.randrange(16, len(data) + 1) // 8 * 8:]
+    data[1] = rng.choice((data[1], data[1], rng.randrange(1, 25)))
+    data[3] = rng.choice((p.ESP, p.ESP, p.AH, p.IPCOMP, 0, rng.randrange(256)))
+    struct.pack_into("=H", data, 4, len(data) // 8)
+    return bytes(data)
+
+
+def hostile(tap):
+    number = int(os.environ.get("KIPSEC_HOSTILE", "5000"))
+    with tap.case("%d spoiled messages: an answer each, all of them sound" % number):
+        rng = random.Random(int(os.environ.get("KIPSEC_SEED", "1")))
+        with fresh() as k, Key() as other:
+            sel = selector("10.0.0.0/24", "10.1.0.0/16")
+            good = [k.pack(p.ADD, p.ESP, *esp(0x1000), p.sa2(1, 2), p.natt(1, 2),
+                           p.lifetime(p.HARD, add=1)),
+                    k.pack(p.GETSPI, p.ESP, *ends(A, B), p.spirange(0x1000, 0x1010)),
+                    k.pack(p.UPDATE, p.ESP, *esp(0x1000), p.lifetime(p.SOFT, add=2)),
+                    k.pack(p.GET, p.ESP, p.sa(0x1000), *ends(A, B)),
+                    k.pack(p.SPDADD, 0, sel, p.policy(p.OUT, p.IPSEC, [
+                        p.request(level=p.UNIQUE), p.request(50, 2, 3, 4, (A, B))])),
+                    k.pack(p.SPDGET, 0, p.policy(p.OUT, number=9)),
+                    k.pack(p.DUMP, 0, p.xfilter(2, A, 24, B, 32))]
+            refused = 0
+            for _ in range(number):
+                data = spoil(rng.choice(good), rng)
+                try:
+                    k.sock.send(data)
+                except OSError:
+                    continue
+                answers = k.drain()
+                check(answers or data[1] == p.ACQUIRE, "no answer to %s" % data.hex())
+                refused += bool(answers and answers[0].errno)
+                other.drain()
+            check(number / 10 < refused < number, "%d refused" % refused)
+            k.ok(p.FLUSH)
+            k.ok(p.SPDFLUSH)
+
+
 def module(tap):
     with tap.case("the module can go as soon as the last socket is closed"):
         with fresh() as k:
@@ -812,4 +860,4 @@ def module(tap):
 
 
 run(creation, base_errors, receiving, who_gets_it, getspi, add, update, delete, expire, dumps,
-    large_dumps, spd, promiscuous, module)
+    large_dumps, spd, promiscuous, hostile, module)
