@@ -23,11 +23,16 @@ K, X, PORT = "10.0.0.1", "10.0.0.2", 4000
 N = ipsec.NULL_SHA256
 
 
-def nft(ns, text, need=""):
+def nft(ns, text):
+    """Load a ruleset; Skip where nft or its kernel side is missing."""
     try:
-        return ns.run("nft", "-f", "-", stdin=text)
-    except (FileNotFoundError, RuntimeError) as e:
-        raise Skip("nft: %s %s" % (need, str(e).replace("\n", " ")[:120])) from None
+        return ns.run("nft", "-f", "-", stdin=text.replace("; }", ";\n}"))
+    except FileNotFoundError:
+        raise Skip("there is no nft here") from None
+    except RuntimeError as e:
+        if "No such file or directory" in str(e) or "not supported" in str(e):
+            raise Skip("the kernel lacks it: " + " ".join(str(e).split())[:150]) from None
+        raise
 
 
 def only_esp(wire, count=None):
@@ -46,9 +51,9 @@ def masquerade(tap):
             stack.add(*sas, Policy(own, peer, "out", requests=[transport()]),
                       Policy(peer, own, "in", requests=[transport()]))
         tap.on_failure += [k.state, x.state]
+        nft(lab["g1"], """table ip t { chain post {
+            type nat hook postrouting priority 100; oifname "eth0" masquerade; } }""")
         with tap.case("masquerade, and a policy on the translated address: ping"):
-            nft(lab["g1"], """table ip t { chain post {
-                type nat hook postrouting priority 100; oifname "eth0" masquerade; } }""")
             ping = Ping(lab["a"])
             with Moves(k, OutProtected=3, InProtected=3):
                 for _ in range(3):
@@ -63,7 +68,7 @@ def masquerade(tap):
                 raise Skip("no /proc/net/nf_conntrack") from None
             mine = [line for line in table.splitlines() if "dport=5055" in line]
             equal(len(mine), 1, "entries of the flow")
-            check("ASSURED" in mine[0] and "dst=%s" % K in mine[0].split("src=%s" % X)[1],
+            check("ASSURED" in mine[0] and "dst=%s" % K in mine[0].split("src=%s" % X)[-1],
                   "entry: " + mine[0])
         with tap.case("masquerade: what no policy is for goes out translated and in clear"):
             k.flush()
@@ -103,7 +108,7 @@ def filters(tap):
             nft(lab["k"], "delete table ip f")
         with tap.case("nft: ipsec in spi"):
             nft(lab["k"], """table ip f { chain in { type filter hook input priority 0;
-                udp dport %d ipsec in spi != %d drop; } }""" % (PORT, 0xc011), "ipsec expression")
+                udp dport %d ipsec in spi != %d drop; } }""" % (PORT, 0xc011))
             injector.send(tunnelled, direct)
             equal(u.all(3, 0.2), [b"inner"], "passed")
             nft(lab["k"], "delete table ip f")

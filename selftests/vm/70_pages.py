@@ -120,6 +120,7 @@ def udp_out(lab, way, size):
 def tcp_out(lab, way, size):
     f = File(fill(size))
     server = lab["x"].socket(socket.AF_INET, socket.SOCK_STREAM)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     server.bind((X, PORT))
     server.listen(1)
     sock = lab["k"].socket(socket.AF_INET, socket.SOCK_STREAM)
