@@ -33,9 +33,9 @@ bool kipsec_tagged(const struct sk_buff *skb)
 	return sp && sp->len && is_mirror(sp->xvec[sp->len - 1]);
 }
 
-static struct xfrm_state *mirror_make(struct kipsec_sa *sa)
+static struct xfrm_state *mirror_make(const struct kipsec_sa *sa)
 {
-	struct xfrm_state *x = xfrm_state_alloc(sa->net->net), *was;
+	struct xfrm_state *x = xfrm_state_alloc(sa->net->net);
 
 	if (!x)
 		return NULL;
@@ -49,29 +49,71 @@ static struct xfrm_state *mirror_make(struct kipsec_sa *sa)
 	x->props.mode = XFRM_MODE_TRANSPORT;
 	x->data = (void *)&marker;
 	x->km.state = XFRM_STATE_VALID;
-	was = unrcu_pointer(cmpxchg(&sa->mirror, NULL, RCU_INITIALIZER(x)));
+	return x;
+}
+
+/* Append the SA's mirror to the secpath of @skb. */
+static bool secpath_append(struct sk_buff *skb, struct xfrm_state *x)
+{
+	struct sec_path *sp = secpath_set(skb);
+
+	if (!sp || sp->len == XFRM_MAX_DEPTH)
+		return false;
+	xfrm_state_hold(x);
+	sp->xvec[sp->len++] = x;
+	return true;
+}
+
+static struct xfrm_state *tag_mirror(struct skb_ext *tag)
+{
+	struct sec_path *sp = (void *)tag +
+			      (tag->offset[SKB_EXT_SEC_PATH] << 3);
+
+	return sp->xvec[0];
+}
+
+/*
+ * The first packet of an SA makes its tag: a secpath with the mirror as its one
+ * entry, which all packets that have no other extension share.
+ */
+static struct skb_ext *tag_make(struct kipsec_sa *sa)
+{
+	struct xfrm_state *x = mirror_make(sa);
+	struct sk_buff *vessel = alloc_skb(0, GFP_ATOMIC | __GFP_NOWARN);
+	struct skb_ext *tag = NULL, *was;
+
+	if (x && vessel && secpath_append(vessel, x)) {
+		tag = vessel->extensions;
+		vessel->active_extensions = 0;
+	}
+	if (x && !tag)
+		x->km.state = XFRM_STATE_DEAD;
+	if (x)
+		xfrm_state_put(x);	/* the secpath holds it */
+	kfree_skb(vessel);
+	if (!tag)
+		return NULL;
+	was = unrcu_pointer(cmpxchg(&sa->tag, NULL, RCU_INITIALIZER(tag)));
 	if (!was)
-		return x;
-	x->km.state = XFRM_STATE_DEAD;
-	xfrm_state_put(x);
+		return tag;
+	tag_mirror(tag)->km.state = XFRM_STATE_DEAD;
+	__skb_ext_put(tag);
 	return was;
 }
 
 bool kipsec_tag(struct sk_buff *skb, struct kipsec_sa *sa)
 {
-	struct xfrm_state *x = rcu_dereference(sa->mirror);
-	struct sec_path *sp;
+	struct skb_ext *tag = rcu_dereference(sa->tag);
 
-	/* Most SAs of a gateway only send; the first packet makes it. */
-	if (unlikely(!x))
-		x = mirror_make(sa);
-	if (unlikely(!x))
+	if (unlikely(!tag))
+		tag = tag_make(sa);
+	if (unlikely(!tag))
 		return false;
-	sp = secpath_set(skb);
-	if (unlikely(!sp) || sp->len == XFRM_MAX_DEPTH)
-		return false;
-	xfrm_state_hold(x);
-	sp->xvec[sp->len++] = x;
+	if (unlikely(skb->active_extensions))
+		return secpath_append(skb, tag_mirror(tag));
+	refcount_inc(&tag->refcnt);
+	skb->extensions = tag;
+	skb->active_extensions = 1 << SKB_EXT_SEC_PATH;
 	return true;
 }
 
@@ -88,8 +130,10 @@ static bool request_met(const struct kipsec_request *req,
 	if (req->mode != KIPSEC_MODE_TUNNEL)
 		return true;
 	return req->family == x->props.family &&
-	       !memcmp(&req->src, &x->props.saddr, sizeof(req->src)) &&
-	       !memcmp(&req->dst, &x->id.daddr, sizeof(req->dst));
+	       kipsec_addr_equal(&req->src, (const void *)&x->props.saddr,
+				 req->family) &&
+	       kipsec_addr_equal(&req->dst, (const void *)&x->id.daddr,
+				 req->family);
 }
 
 /*

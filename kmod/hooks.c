@@ -26,6 +26,7 @@
 #include "input.h"
 #include "output.h"
 #include "packet.h"
+#include "route.h"
 #include "stats.h"
 
 #define PRI_OUT		(INT_MAX - 1)
@@ -205,6 +206,7 @@ static unsigned int hook_in(void *priv, struct sk_buff *skb,
 {
 	struct kipsec_net *kn = priv;
 	struct kipsec_policy *pol;
+	struct kipsec_sa *sa;
 	unsigned int reason;
 
 	if (state->in->flags & IFF_LOOPBACK)
@@ -213,8 +215,11 @@ static unsigned int hook_in(void *priv, struct sk_buff *skb,
 		in_calm_xfrm(state->net, skb);
 		return NF_ACCEPT;
 	}
-	if (is_ipsec(skb) && kipsec_input_sa(kn, skb, ip_hdrlen(skb)))
+	sa = is_ipsec(skb) ? kipsec_input_sa(kn, skb, ip_hdrlen(skb)) : NULL;
+	if (sa) {
+		kipsec_route_early(sa, skb);
 		return NF_ACCEPT;
+	}
 	reason = kipsec_check(kn, skb, &pol);
 	if (likely(reason == KIPSEC_REASON_MAX) || in_exempt(kn, skb))
 		return NF_ACCEPT;

@@ -18,6 +18,7 @@
 #include "packet.h"
 #include "pmtu.h"
 #include "reinject.h"
+#include "route.h"
 #include "stats.h"
 #include "xform.h"
 
@@ -68,6 +69,7 @@ static void input_clear(struct kipsec_net *kn, struct kipsec_sa *sa,
 	unsigned int reason = KIPSEC_REASON_MAX;
 	struct kipsec_policy *pol = NULL;
 
+	kipsec_route_learn(sa, skb);
 	scrub(skb);
 	/*
 	 * A fragment from the tunnel must never meet one that came in clear:

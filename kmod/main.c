@@ -65,6 +65,7 @@ no_hooks:
 no_spd:
 	kipsec_sad_exit(kn);
 no_sad:
+	kipsec_expire_stop(kn);
 	kipsec_expire_exit(kn);
 no_expire:
 	kipsec_stats_exit(kn);
@@ -72,18 +73,18 @@ no_expire:
 }
 
 /*
- * First nothing new comes in (no hook, no deadline), then the data bases empty
+ * First nothing new comes in (no deadline, no hook), then the data bases empty
  * themselves, and wait for the packets that are still in a cipher's hands.
  */
 static void __net_exit net_down(struct net *net)
 {
 	struct kipsec_net *kn = kipsec_net(net);
 
+	kipsec_expire_stop(kn);
 	kipsec_pfkey_exit(kn);
 	kipsec_proc_exit(kn);
 	kipsec_sysctl_exit(kn);
 	kipsec_hooks_exit(kn);
-	kipsec_expire_stop(kn);
 	kipsec_spd_exit(kn);
 	kipsec_sad_exit(kn);
 	kipsec_expire_exit(kn);

@@ -68,12 +68,14 @@ bool kipsec_path_find(struct kipsec_net *kn, struct kipsec_policy *pol,
  * The outer packet is a packet of this host's: it has no part in the inner
  * one's connection tracking (NAT would mangle it) or secpath.
  */
-static int send_outer(struct kipsec_sa *sa, struct sk_buff *skb)
+static int send_outer(struct kipsec_sa *sa, struct sk_buff *skb,
+		      struct dst_entry *dst)
 {
-	struct dst_entry *dst = kipsec_route(sa);
 	struct kipsec_net *kn = sa->net;
 	int err;
 
+	if (unlikely(!dst))
+		dst = kipsec_route(sa);
 	if (unlikely(!dst)) {
 		kipsec_drop(kn, skb, KIPSEC_DROP_OUT_NO_ROUTE, sa, NULL);
 		return -EHOSTUNREACH;
@@ -106,6 +108,7 @@ static int output_fail(struct kipsec_job *job, int err)
 static int output_run(struct kipsec_job *job)
 {
 	struct kipsec_sa *outermost = job->path[job->n - 1];
+	struct dst_entry *dst;
 	int err;
 
 	for (; job->i < job->n; job->i++) {
@@ -116,8 +119,9 @@ static int output_run(struct kipsec_job *job)
 		if (unlikely(err))
 			return output_fail(job, err);
 	}
-	/* The references of the job go; RCU keeps the SA for this call. */
-	return send_outer(outermost, kipsec_job_put(job));
+	/* What the job held is let go; RCU keeps the SA for this call. */
+	dst = job->dst;
+	return send_outer(outermost, kipsec_job_put(job), dst);
 }
 
 static void output_resume(struct kipsec_job *job, int err)
@@ -133,7 +137,7 @@ static void output_resume(struct kipsec_job *job, int err)
 
 static int output_one(struct kipsec_net *kn, struct sk_buff *skb,
 		      struct kipsec_policy *pol,
-		      const struct kipsec_path *path, unsigned int ll)
+		      const struct kipsec_path *path, struct dst_entry *dst)
 {
 	struct kipsec_job *job;
 	unsigned int i;
@@ -149,7 +153,8 @@ static int output_one(struct kipsec_net *kn, struct sk_buff *skb,
 	job->n = path->n;
 	job->tunnel = path->tunnel;
 	job->i = 0;
-	job->ll = ll;
+	job->ll = LL_RESERVED_SPACE(dst->dev);
+	job->dst = dst;
 	job->done = output_resume;
 	return output_run(job);
 drop:
@@ -160,7 +165,7 @@ drop:
 /* A super-packet becomes final segments first: ESP must see what is sent. */
 static int output_gso(struct kipsec_net *kn, struct sk_buff *skb,
 		      struct kipsec_policy *pol,
-		      const struct kipsec_path *path, unsigned int ll)
+		      const struct kipsec_path *path, struct dst_entry *dst)
 {
 	struct sk_buff *segs = skb_gso_segment(skb, 0), *seg, *next;
 	int err = 0, e;
@@ -172,7 +177,7 @@ static int output_gso(struct kipsec_net *kn, struct sk_buff *skb,
 	consume_skb(skb);
 	skb_list_walk_safe(segs, seg, next) {
 		skb_mark_not_on_list(seg);
-		e = output_one(kn, seg, pol, path, ll);
+		e = output_one(kn, seg, pol, path, dst);
 		if (!err)
 			err = e;
 	}
@@ -184,20 +189,18 @@ int kipsec_output(struct kipsec_net *kn, struct sk_buff *skb,
 {
 	struct kipsec_sa *outermost = path->sa[path->n - 1];
 	struct dst_entry *dst = kipsec_route(outermost);
-	unsigned int ll;
 	int err;
 
 	if (unlikely(!dst)) {
 		kipsec_drop(kn, skb, KIPSEC_DROP_OUT_NO_ROUTE, outermost, pol);
 		return -EHOSTUNREACH;
 	}
-	ll = LL_RESERVED_SPACE(dst->dev);
 	err = kipsec_fit(skb, path, dst);
 	if (unlikely(err)) {
 		kipsec_drop(kn, skb, KIPSEC_DROP_OUT_TOO_BIG, outermost, pol);
 		return err;
 	}
 	if (skb_is_gso(skb))
-		return output_gso(kn, skb, pol, path, ll);
-	return output_one(kn, skb, pol, path, ll);
+		return output_gso(kn, skb, pol, path, dst);
+	return output_one(kn, skb, pol, path, dst);
 }

@@ -18,6 +18,11 @@
 #include "route.h"
 #include "sad.h"
 
+static u16 dst_rtype(const struct dst_entry *dst)
+{
+	return container_of(dst, struct rtable, dst)->rt_type;
+}
+
 static struct rtable *route_lookup4(const struct kipsec_sa *sa)
 {
 	struct flowi4 fl4 = {
@@ -93,6 +98,32 @@ unsigned int kipsec_route_mtu(const struct kipsec_sa *sa,
 	    kipsec_now() < READ_ONCE(sa->pmtu_until))
 		mtu = learned;
 	return mtu;
+}
+
+void kipsec_route_learn(struct kipsec_sa *sa, const struct sk_buff *skb)
+{
+	struct dst_entry *dst = skb_dst(skb);
+	struct dst_entry *old = rcu_dereference(sa->in_dst);
+
+	if (likely(dst == old && READ_ONCE(sa->in_ifindex) == skb->skb_iif))
+		return;
+	if (!dst || dst_rtype(dst) != RTN_LOCAL || !dst_hold_safe(dst))
+		return;
+	if (cmpxchg(&sa->in_dst, RCU_INITIALIZER(old), RCU_INITIALIZER(dst)) ==
+	    RCU_INITIALIZER(old))
+		dst_release(old);	/* freed after a grace period */
+	else
+		dst_release(dst);
+	WRITE_ONCE(sa->in_ifindex, skb->skb_iif);
+}
+
+void kipsec_route_early(const struct kipsec_sa *sa, struct sk_buff *skb)
+{
+	struct dst_entry *dst = rcu_dereference(sa->in_dst);
+
+	if (dst && READ_ONCE(sa->in_ifindex) == skb->skb_iif &&
+	    !skb_dst(skb) && dst_check(dst, 0))
+		skb_dst_set_noref(skb, dst);
 }
 
 /* A device that goes must not be held by a route that nobody uses. */

@@ -8,6 +8,7 @@
 #include <net/dst.h>
 
 struct kipsec_sa;
+struct sk_buff;
 
 /**
  * kipsec_route() - the remembered route from an SA's source to its destination
@@ -23,6 +24,26 @@ struct dst_entry *kipsec_route(struct kipsec_sa *sa);
 /** kipsec_route_mtu() - what fits on the path of the outer packet, in bytes */
 unsigned int kipsec_route_mtu(const struct kipsec_sa *sa,
 			      const struct dst_entry *dst);
+
+/**
+ * kipsec_route_learn() - remember by which route packets for an SA come in
+ * @sa: the SA for which @skb was, beyond doubt
+ * @skb: with the route of the outer packet
+ *
+ * Context: RCU read side.
+ */
+void kipsec_route_learn(struct kipsec_sa *sa, const struct sk_buff *skb);
+
+/**
+ * kipsec_route_early() - spare a packet the look-up of its way in
+ * @sa: the SA for which it claims to be
+ * @skb: without a route; gets the remembered one if it came from the same device
+ *
+ * As the stack does it for packets of connected sockets (early demux).
+ *
+ * Context: RCU read side.
+ */
+void kipsec_route_early(const struct kipsec_sa *sa, struct sk_buff *skb);
 
 /** kipsec_route_start() - watch for devices that go away; once per load */
 int kipsec_route_start(void);

@@ -16,31 +16,62 @@ static const struct kipsec_sad_events *events;
 
 /* --- birth and death ----------------------------------------------------- */
 
-static void sa_free_work(struct work_struct *work)
+/* The tag outlives the SA in packets that are still about; it says nothing. */
+static void tag_free(struct skb_ext *tag)
 {
-	struct kipsec_sa *sa = container_of(to_rcu_work(work),
-					    struct kipsec_sa, free_work);
+	struct sec_path *sp;
+
+	if (!tag)
+		return;
+	sp = (void *)tag + (tag->offset[SKB_EXT_SEC_PATH] << 3);
+	sp->xvec[0]->km.state = XFRM_STATE_DEAD;
+	__skb_ext_put(tag);
+}
+
+static void sa_free(struct kipsec_sa *sa)
+{
 	struct kipsec_sad *sad = sa->net->sad;
-	struct xfrm_state *mirror = rcu_access_pointer(sa->mirror);
 
 	/*
 	 * Nobody is left: it left every table before its last reference went,
-	 * a grace period has passed since, and requests in a driver hold a
-	 * reference each.
+	 * a grace period has passed since, and so have the requests that were
+	 * in the ciphers' hands.
 	 */
 	if (sa->xf)
 		sa->xf->destroy(sa);
-	if (mirror) {
-		mirror->km.state = XFRM_STATE_DEAD;
-		xfrm_state_put(mirror);
-	}
+	tag_free(rcu_access_pointer(sa->tag));
 	dst_release(rcu_access_pointer(sa->dst));
+	dst_release(rcu_access_pointer(sa->in_dst));
 	kfree(sa->replay);
 	kfree_sensitive(sa->auth);
 	kfree_sensitive(sa->enc);
 	kfree(sa);
 	if (atomic_dec_and_test(&sad->live))
 		wake_up(&sad->gone);
+}
+
+/* A grace period after the last reference: who took off has done so by now. */
+static void sa_free_work(struct work_struct *work)
+{
+	struct kipsec_sa *sa = container_of(to_rcu_work(work),
+					    struct kipsec_sa, free_work);
+
+	if (atomic_dec_and_test(&sa->inflight))
+		sa_free(sa);
+}
+
+static void sa_landed_work(struct work_struct *work)
+{
+	sa_free(container_of(to_rcu_work(work), struct kipsec_sa, free_work));
+}
+
+void kipsec_sa_land(struct kipsec_sa *sa)
+{
+	/* Can only be the last one after sa_free_work() has come and gone. */
+	if (likely(!atomic_dec_and_test(&sa->inflight)))
+		return;
+	INIT_WORK(&sa->free_work.work, sa_landed_work);
+	queue_work(free_wq, &sa->free_work.work);
 }
 
 void kipsec_sa_put(struct kipsec_sa *sa)
@@ -59,6 +90,7 @@ struct kipsec_sa *kipsec_sa_alloc(struct kipsec_net *kn)
 		return NULL;
 	sa->net = kn;
 	refcount_set(&sa->refs, 1);
+	atomic_set(&sa->inflight, 1);
 	spin_lock_init(&sa->lock);
 	INIT_RCU_WORK(&sa->free_work, sa_free_work);
 	INIT_LIST_HEAD(&sa->in_group);

@@ -24,17 +24,19 @@
  * and lives at least until the reader's RCU section ends.
  *
  * Life. The data base holds one reference; whoever keeps an SA beyond an RCU
- * section (a request in a crypto driver, the events list, an event being sent)
- * takes another. There is one way out, kipsec_sad_remove(): state DEAD, gone
+ * section (the events list, an event being sent) takes another; packets that a
+ * cipher has not finished are counted apart, sa->inflight, so that the others
+ * cost nothing. There is one way out, kipsec_sad_remove(): state DEAD, gone
  * from every table, gen raised, reference dropped. With the last reference the
- * SA waits for a grace period and is freed on a work queue of ours, since
- * drivers may sleep when they free a key. sad->live counts SAs that are not yet
+ * SA waits for a grace period and for the packets in flight, and is freed on a
+ * work queue of ours, since drivers may sleep when they free a key. sad->live counts SAs that are not yet
  * freed; a namespace waits for 0 before it goes.
  *
  * Counters of output are atomics on the cache line of the sequence number, which
  * the sender has to own anyway; those of input change under the SA's lock, which
  * the replay window needs anyway. Neither needs per-CPU memory.
  */
+#include <linux/hash.h>
 #include <linux/jhash.h>
 #include <linux/slab.h>
 #include <net/dst.h>
@@ -62,7 +64,9 @@ static u32 id_hash(const void *data, u32 len, u32 seed)
 
 	if (id->family == AF_INET6)
 		dst = jhash2((const u32 *)id->dst.w, 4, seed);
-	return jhash_3words(dst, (__force u32)id->spi, id->proto, seed);
+	/* SPIs are chosen by this host; one multiplication mixes enough. */
+	return hash_64((u64)(dst ^ seed) << 32 |
+		       ((__force u32)id->spi ^ id->proto), 32);
 }
 
 static u32 id_obj_hash(const void *obj, u32 len, u32 seed)

@@ -24,7 +24,7 @@ struct kipsec_xform;
 struct kipsec_policy;
 struct dst_entry;
 struct net_device;
-struct xfrm_state;
+struct skb_ext;
 
 #define KIPSEC_MODE_ANY		0	/* IPSEC_MODE_ANY of PF_KEY */
 #define KIPSEC_MODE_TRANSPORT	1
@@ -99,7 +99,9 @@ struct kipsec_sa_group;
  * @route_mtu: MTU that the route states, 0 none (route.c)
  * @pmtu: path MTU learned for the outer packet, 0 unknown (pmtu.c)
  * @pmtu_until: when @pmtu is forgotten, boot clock
- * @mirror: (r) stands for this SA in the secpath of decapsulated packets
+ * @in_dst: (r) route by which packets for this SA came in (route.c), for those
+ *	from device @in_ifindex
+ * @tag: (r) what decapsulated packets carry as a sign of it (check.c)
  * @lock: of what arrives
  * @replay: (l) NULL if the window is off
  * @ipackets: (l) packets received
@@ -107,6 +109,7 @@ struct kipsec_sa_group;
  * @errors: (a) drops laid at this SA's door
  * @net: (c) its namespace
  * @refs: one for the data base, one for each holder outside RCU
+ * @inflight: requests that ciphers have yet to finish, and one until @refs is 0
  * @serial: (c) order of creation, and place in dumps
  * @lifetime: (m) limits
  * @created: (c) seconds, boot clock
@@ -145,8 +148,10 @@ struct kipsec_sa {
 	u32				route_mtu;
 	u32				pmtu;
 	u64				pmtu_until;
+	int				in_ifindex;
 	struct dst_entry __rcu		*dst;
-	struct xfrm_state __rcu		*mirror;
+	struct dst_entry __rcu		*in_dst;
+	struct skb_ext __rcu		*tag;
 	u64				first_used;
 	u64				last_used;
 
@@ -162,6 +167,7 @@ struct kipsec_sa {
 
 	struct kipsec_net		*net;
 	refcount_t			refs;
+	atomic_t			inflight;
 	unsigned long			serial;
 	struct kipsec_lifetime		lifetime;
 	u64				created;
@@ -218,6 +224,21 @@ static inline bool kipsec_sa_hold_rcu(struct kipsec_sa *sa)
 
 /** kipsec_sa_put() - give a reference back; the last one frees; any context */
 void kipsec_sa_put(struct kipsec_sa *sa);
+
+/**
+ * kipsec_sa_takeoff() - a request with this SA will be finished later
+ * @sa: found in this RCU section, perhaps already removed
+ *
+ * Cheaper than a reference for every packet: only those whose cipher did not
+ * answer at once count, and the SA waits for them before it is freed.
+ */
+static inline void kipsec_sa_takeoff(struct kipsec_sa *sa)
+{
+	atomic_inc(&sa->inflight);
+}
+
+/** kipsec_sa_land() - the request is finished; any context */
+void kipsec_sa_land(struct kipsec_sa *sa);
 
 /**
  * kipsec_sad_insert() - put an SA into the data base

@@ -18,6 +18,7 @@
 #include <linux/percpu.h>
 #include <linux/rtnetlink.h>
 #include <linux/slab.h>
+#include <net/dst.h>
 
 #include "../kmod/alg.h"
 #include "crypto.h"
@@ -105,7 +106,6 @@ int kipsec_cipher_init(struct kipsec_cipher *c, const struct kipsec_key *enc,
 		return err;
 	}
 	c->tfm = tfm;
-	c->async = crypto_aead_alg(tfm)->base.cra_flags & CRYPTO_ALG_ASYNC;
 	job_room_grow(crypto_aead_reqsize(tfm));
 	return 0;
 }
@@ -134,9 +134,11 @@ struct kipsec_job *kipsec_job_get(struct sk_buff *skb)
 		if (!job)
 			return NULL;
 		job->room = room;
+		sg_init_table(&job->sg, 1);
 	}
 	job->skb = skb;
-	job->held = false;
+	job->parted = false;
+	job->dst = NULL;
 	job->dev = NULL;
 	return job;
 }
@@ -147,9 +149,9 @@ struct sk_buff *kipsec_job_put(struct kipsec_job *job)
 	struct sk_buff *skb = job->skb;
 	unsigned int i;
 
-	if (job->held) {
+	if (unlikely(job->parted)) {
 		for (i = 0; i < job->n; i++)
-			kipsec_sa_put(job->path[i]);
+			kipsec_sa_land(job->path[i]);
 		dev_put(job->dev);
 	}
 	if (likely(!old)) {
@@ -163,22 +165,26 @@ struct sk_buff *kipsec_job_put(struct kipsec_job *job)
 	return skb;
 }
 
-bool kipsec_job_hold(struct kipsec_job *job)
+/*
+ * The cipher will finish later, and then the RCU section that keeps the SAs and
+ * the device is over: hold them now. Most packets never come here. Completion
+ * may be faster than we are; who comes second to @meet goes on with the job.
+ */
+static int job_part(struct kipsec_job *job)
 {
 	unsigned int i;
 
-	if (job->held)
-		return true;
-	for (i = 0; i < job->n; i++)
-		if (!kipsec_sa_hold_rcu(job->path[i]))
-			goto gone;
-	dev_hold(job->dev);
-	job->held = true;
-	return true;
-gone:
-	while (i--)
-		kipsec_sa_put(job->path[i]);
-	return false;
+	if (!job->parted) {
+		for (i = 0; i < job->n; i++)
+			kipsec_sa_takeoff(job->path[i]);
+		dev_hold(job->dev);
+		skb_dst_force(job->skb);
+		job->dst = NULL;
+		job->parted = true;
+	}
+	if (atomic_xchg(&job->meet, 1))
+		job->done(job, job->err);
+	return -EINPROGRESS;
 }
 
 static void crypt_done(kipsec_crypto_arg arg, int err)
@@ -188,6 +194,9 @@ static void crypt_done(kipsec_crypto_arg arg, int err)
 	/* A backlogged request that has begun; its end is still to come. */
 	if (err == -EINPROGRESS)
 		return;
+	job->err = err;
+	if (!atomic_xchg(&job->meet, 1))
+		return;		/* job_part() goes on */
 	local_bh_disable();
 	rcu_read_lock();
 	job->done(job, err);
@@ -200,25 +209,23 @@ int kipsec_crypt(struct kipsec_job *job, const struct kipsec_cipher *c,
 {
 	struct aead_request *req = &job->req;
 	unsigned int total = assoc + len;
+	int err;
 
 	if (enc)
 		total += crypto_aead_authsize(c->tfm);
-	if (c->async && !kipsec_job_hold(job))
-		return -ESHUTDOWN;
-	sg_init_one(&job->sg, data, total);
+	sg_set_buf(&job->sg, data, total);
 	aead_request_set_tfm(req, c->tfm);
 	aead_request_set_callback(req, 0, crypt_done, job);
 	aead_request_set_crypt(req, &job->sg, &job->sg, len, job->iv);
 	aead_request_set_ad(req, assoc);
-	return enc ? crypto_aead_encrypt(req) : crypto_aead_decrypt(req);
+	atomic_set(&job->meet, 0);
+	err = enc ? crypto_aead_encrypt(req) : crypto_aead_decrypt(req);
+	if (unlikely(err == -EINPROGRESS))
+		return job_part(job);
+	return err;
 }
 
 /* --- beginning and end --------------------------------------------------- */
-
-int kipsec_crypto_start(void)
-{
-	return 0;
-}
 
 void kipsec_crypto_stop(void)
 {

@@ -20,11 +20,9 @@
 /**
  * struct kipsec_cipher - one SA's cipher, keyed
  * @tfm: from the crypto API
- * @async: it may answer -EINPROGRESS
  */
 struct kipsec_cipher {
 	struct crypto_aead	*tfm;
-	bool			async;
 };
 
 /**
@@ -37,9 +35,13 @@ struct kipsec_cipher {
  * @i: the one at work
  * @tunnel: bit i: @path[i] works in tunnel mode
  * @ll: room that the link layer of the outer route wants
- * @held: each of @path has a reference of the job's
+ * @parted: a cipher finishes it later: it left the RCU section it was made in,
+ *	@path and @dev are held, @dst is forgotten
+ * @err: of a cipher that finished before the submitter could part
+ * @meet: where submitter and completion of a parting job meet
+ * @dst: output: the outer route, or NULL to look again
  * @seq: sequence number of the packet
- * @dev: input: the device it came from, held if @held
+ * @dev: input: the device it came from
  * @path: SAs to pass, innermost first on output
  * @room: bytes of request behind the job
  * @sg: the one linear buffer
@@ -54,9 +56,12 @@ struct kipsec_job {
 	u8			n;
 	u8			i;
 	u8			tunnel;
-	bool			held;
+	bool			parted;
 	u16			ll;
 	u64			seq;
+	int			err;
+	atomic_t		meet;
+	struct dst_entry	*dst;
 	struct net_device	*dev;
 	struct kipsec_sa	*path[KIPSEC_MAX_REQUESTS];
 	unsigned int		room;
@@ -97,20 +102,9 @@ struct kipsec_job *kipsec_job_get(struct sk_buff *skb);
  * kipsec_job_put() - the job is over; BH off
  * @job: the job
  *
- * Drops the references taken by kipsec_job_hold().
- *
  * Return: the skb, which is the caller's again.
  */
 struct sk_buff *kipsec_job_put(struct kipsec_job *job);
-
-/**
- * kipsec_job_hold() - make a job survive the RCU section it was made in
- * @job: with its path
- *
- * Needed before an asynchronous cipher. Return: false if an SA of the path is
- * going away.
- */
-bool kipsec_job_hold(struct kipsec_job *job);
 
 /**
  * kipsec_crypt() - run an SA's cipher over a linear buffer, in place
@@ -129,8 +123,6 @@ bool kipsec_job_hold(struct kipsec_job *job);
 int kipsec_crypt(struct kipsec_job *job, const struct kipsec_cipher *c,
 		 bool enc, u8 *data, unsigned int assoc, unsigned int len);
 
-/** kipsec_crypto_start() - once per module load */
-int kipsec_crypto_start(void);
 /** kipsec_crypto_stop() - after the last job */
 void kipsec_crypto_stop(void);
 
