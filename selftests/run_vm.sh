@@ -21,7 +21,7 @@ passed=0 failed=0 skipped=0
 leaks=/run/kipsec-leaks
 modules=${KIPSEC_MODDIR-}
 watcher=
-limit=${KIPSEC_TEST_LIMIT:-300}
+limit=${KIPSEC_TEST_LIMIT:-600}
 
 case $set in
 full|core|debug) ;;

@@ -9,6 +9,7 @@
 import contextlib
 import errno
 import os
+import re
 import socket
 import struct
 import sys
@@ -24,7 +25,7 @@ from wire import ESP, UDP, Capture, Injector, fill, ip4, udp4   # noqa: E402
 
 K, X, PORT = "10.0.0.1", "10.0.0.2", 4000
 TRACE = "/sys/kernel/tracing"
-REASON_H = os.path.join(ipsec.TOP, "kmod/reason.h")
+REASONS = os.path.join(ipsec.TOP, "kmod/reasons.inc")
 
 
 class Trace:
@@ -303,12 +304,12 @@ def out_nomem(b):
 
 def every_reason_has_a_case(tap, names):
     with tap.case("every reason of the list has a case here"):
-        with open(REASON_H) as f:
+        with open(REASONS) as f:
             text = f.read()
         with open(__file__) as f:
             mine = f.read()
-        drops = text[text.index("KIPSEC_REASONS(X)"):text.index("KIPSEC_COUNTERS(Y)")]
-        listed = [part.split('"')[1] for part in drops.split("X(")[2:]]
+        listed = re.findall(r'^REASON\(\w+,\s*"(\w+)"', text, re.M)
+        check(len(listed) > 20, "the list could not be read")
         equal([n for n in listed if n not in mine], [], "reasons without a case")
         equal([n for n in listed if n not in names], [], "reasons without a counter")
 

@@ -26,7 +26,7 @@ N = ipsec.NULL_SHA256
 def nft(ns, text):
     """Load a ruleset; Skip where nft or its kernel side is missing."""
     try:
-        return ns.run("nft", "-f", "-", stdin=text.replace("; }", ";\n}"))
+        return ns.run("nft", "-f", "-", stdin=text.replace("}", "\n}\n"))
     except FileNotFoundError:
         raise Skip("there is no nft here") from None
     except RuntimeError as e:
