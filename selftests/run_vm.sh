@@ -157,6 +157,7 @@ wanted() {
 	[ "$set" = full ] || sed -n '1,30p' "$1" | grep -qE "^# Suite:.*\\<$set\\>"
 }
 
+export KIPSEC_SUITE=$set
 echo "KTAP version 1"
 prepare
 clean_up

@@ -23,7 +23,8 @@ from netns import pair                                          # noqa: E402
 from traffic import Udp                                         # noqa: E402
 from wire import Capture, fill                                  # noqa: E402
 
-K, X, KNET, XNET, PORT = "10.0.0.1", "10.0.0.2", "10.1.0.1", "10.2.0.1", 40404    # no dissector has it
+K, X, KNET, XNET = "10.0.0.1", "10.0.0.2", "10.1.0.1", "10.2.0.1"
+PORT = 40404            # no dissector of tshark's has it
 SIZES = list(range(0, 33)) + [500, 1000, 1371]
 
 # name, bits -> what scapy and tshark call it

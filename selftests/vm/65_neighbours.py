@@ -149,8 +149,9 @@ def beside_xfrm(tap):
                     check(Ping(lab["k"])(X, 50) is not None, "kipsec: no answer")
                     check(Ping(lab["k"], "10.1.0.1")("10.2.0.1", 50) is not None,
                           "xfrm: no answer")
+            size = {"transport": 58, "tunnel": 78}
             wire.expect(["%s>%s esp %#x #%d len %d" % (s.src, s.dst, s.spi, n,
-                                                       s.wire_len(58 if s.mode == "transport" else 78))
+                                                       s.wire_len(size[s.mode]))
                          for n in (1, 2) for s in mine + theirs])
 
 
