@@ -163,7 +163,7 @@ static inline void kipsec_pfkey_reply(const struct kipsec_pfkey_req *rq,
 
 /* pfkey_sock.c */
 
-/** kipsec_pfkey_register() - take the family; -EEXIST if af_key has it */
+/** kipsec_pfkey_register() - take the family; -EBUSY if af_key has it */
 int kipsec_pfkey_register(void);
 void kipsec_pfkey_unregister(void);
 int kipsec_pfkey_init(struct kipsec_net *kn);

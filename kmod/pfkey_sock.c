@@ -56,10 +56,12 @@ static int promisc(struct kipsec_pfkey_req *rq)
 	if (hdr->sadb_msg_satype > 1 ||
 	    hdr->sadb_msg_len != sizeof(*hdr) / sizeof(u64))
 		return -EINVAL;
+	spin_lock_bh(&kp->lock);
 	if (on != rq->from->promisc) {
 		WRITE_ONCE(rq->from->promisc, on);
 		WRITE_ONCE(kp->promisc, kp->promisc + (on ? 1 : -1));
 	}
+	spin_unlock_bh(&kp->lock);
 	kipsec_pfkey_begin_reply(rq, &out, hdr->sadb_msg_type,
 				 hdr->sadb_msg_satype);
 	kipsec_pfkey_reply(rq, &out, KIPSEC_TO_ALL);
@@ -358,19 +360,24 @@ static int proc_show(struct seq_file *seq, void *v)
 	return 0;
 }
 
+/* The file is for people's eyes: without memory, do without it. */
 static int __net_init proc_up(struct net *net)
 {
-	if (!proc_create_net_single("pfkey", 0, net->proc_net, proc_show, NULL))
-		return -ENOMEM;
+	proc_create_net_single("pfkey", 0, net->proc_net, proc_show, NULL);
 	return 0;
 }
 
+/* remove_proc_entry() would complain if it is not there. */
 static void __net_exit proc_down(struct net *net)
 {
-	remove_proc_entry("pfkey", net->proc_net);
+	remove_proc_subtree("pfkey", net->proc_net);
 }
 
-/* Apart from the rest: af_key has a file of that name, see below. */
+/*
+ * Apart from the rest, since af_key has a file of that name: it comes after the
+ * family is ours. From then on there may be sockets, so nothing may fail any
+ * more; and this cannot, its init does not.
+ */
 static struct pernet_operations proc_net_ops = {
 	.init	= proc_up,
 	.exit	= proc_down,
@@ -413,21 +420,14 @@ int kipsec_pfkey_register(void)
 	err = proto_register(&kipsec_pfkey_proto_ops, 0);
 	if (err)
 		return err;
-	err = sock_register(&kipsec_pfkey_family);
-	if (err) {
+	if (sock_register(&kipsec_pfkey_family)) {
 		pr_err("af_key holds PF_KEY: unload it (rmmod af_key) and blacklist it: see README\n");
-		goto no_family;
+		proto_unregister(&kipsec_pfkey_proto_ops);
+		/* modprobe would take EEXIST to mean that we are loaded */
+		return -EBUSY;
 	}
-	err = register_pernet_subsys(&proc_net_ops);
-	if (err)
-		goto no_proc;
+	WARN_ON(register_pernet_subsys(&proc_net_ops));
 	return 0;
-
-no_proc:
-	sock_unregister(PF_KEY);
-no_family:
-	proto_unregister(&kipsec_pfkey_proto_ops);
-	return err;
 }
 
 void kipsec_pfkey_unregister(void)
