@@ -36,6 +36,12 @@ def load(folder):
     return regions
 
 
+def load_release(folder):
+    """The kernel's."""
+    with open(os.path.join(folder, 'release')) as f:
+        return f.read().strip()
+
+
 def load_memory(folder):
     """Bytes per item by label."""
     memory = {}
