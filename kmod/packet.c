@@ -17,8 +17,8 @@
 /* --- flows --------------------------------------------------------------- */
 
 /* Ports, or type and code of ICMP. False if the packet is too short for them. */
-static bool flow_ports(const struct sk_buff *skb, struct kipsec_flow *fl,
-		       int off)
+static noinline bool flow_upper(const struct sk_buff *skb,
+				struct kipsec_flow *fl, int off)
 {
 	__be16 buf[2], *ports;
 	u8 *icmp;
@@ -50,16 +50,25 @@ static bool flow_ports(const struct sk_buff *skb, struct kipsec_flow *fl,
 bool kipsec_flow_get(const struct sk_buff *skb, struct kipsec_flow *fl)
 {
 	const struct iphdr *iph = ip_hdr(skb);
+	const u8 *upper = (const u8 *)iph + iph->ihl * 4;
+	u8 proto = iph->protocol;
 
-	fl->w[0] = 0;
 	fl->w[1] = 0;
 	fl->family = AF_INET;
-	fl->proto = iph->protocol;
+	fl->proto = proto;
 	fl->addr[0] = iph->saddr;
 	fl->addr[1] = iph->daddr;
+	/* Most packets are whole, and TCP or UDP with the ports at hand. */
+	if (likely((proto == IPPROTO_UDP || proto == IPPROTO_TCP) &&
+		   !(iph->frag_off & htons(IP_OFFSET)) &&
+		   upper + sizeof(u32) <= skb_tail_pointer(skb))) {
+		fl->w[0] = *(const u32 *)upper;
+		return true;
+	}
+	fl->w[0] = 0;
 	if (iph->frag_off & htons(IP_OFFSET))
 		return true;
-	return flow_ports(skb, fl, skb_network_offset(skb) + iph->ihl * 4);
+	return flow_upper(skb, fl, upper - skb->data);
 }
 
 /* --- ownership ----------------------------------------------------------- */
