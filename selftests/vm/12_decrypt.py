@@ -1,6 +1,5 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: debug
 #
 # What kipsec sends, opened by programs that share nothing with the kernel:
 # scapy (python3-cryptography) and tshark (libgcrypt).
