@@ -68,7 +68,7 @@ class Namespace:
         _call("setns", old, CLONE_NEWNET)
         os.close(old)
 
-    def run(self, *command, stdin=None, check=True, timeout=60):
+    def run(self, *command, stdin=None, check=True, timeout=240):
         """Run a program inside; gives what it wrote, standard error included."""
         with self:
             p = subprocess.run(command, input=stdin, stdout=subprocess.PIPE,
