@@ -169,20 +169,13 @@ static unsigned int judge(struct kipsec_policy *pol, const struct sec_path *sp)
 }
 
 unsigned int kipsec_check(struct kipsec_net *kn, struct sk_buff *skb,
+			  struct kipsec_policy *in, struct kipsec_policy *fwd,
 			  struct kipsec_policy **pol)
 {
 	const struct sec_path *sp = skb_sec_path(skb);
-	struct kipsec_policy *in, *fwd;
 	unsigned int vin, vfwd;
-	struct kipsec_flow fl;
 	bool forward;
 
-	*pol = NULL;
-	if (!kipsec_flow_get(skb, &fl))
-		return KIPSEC_DROP_IN_INNER;
-	kipsec_spd_lookup_in(kn, &fl, &in, &fwd);
-	if (!in && !fwd)
-		return KIPSEC_REASON_MAX;
 	vin = judge(in, sp);
 	vfwd = judge(fwd, sp);
 	/* Whether it is for us matters only where the two differ. */

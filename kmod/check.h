@@ -30,13 +30,16 @@ bool kipsec_tag(struct sk_buff *skb, struct kipsec_sa *sa);
 /**
  * kipsec_check() - the inbound policy check, RFC 4301 section 5.2 step 4
  * @kn: namespace
- * @skb: network header set, whole or a fragment; tagged or clear
+ * @skb: network header set, whole; tagged or clear
+ * @in: the policy of kipsec_spd_lookup_in() if it is for this host
+ * @fwd: the one if it is to be forwarded
  * @pol: set to the policy that decided, or NULL
  *
  * Context: RCU read side.
  * Return: KIPSEC_REASON_MAX if it may pass, else the reason to drop it.
  */
 unsigned int kipsec_check(struct kipsec_net *kn, struct sk_buff *skb,
+			  struct kipsec_policy *in, struct kipsec_policy *fwd,
 			  struct kipsec_policy **pol);
 
 #endif /* _KIPSEC_CHECK_H */

@@ -8,7 +8,8 @@
  * packet that we take must still get it: we run the rest of the chain ourselves
  * and then keep the packet.
  *
- * Input: PRE_ROUTING, after reassembly and before NAT, for packets in clear.
+ * Input: PRE_ROUTING, before NAT, for packets in clear. Fragments are put
+ * together here if nobody did before, since policies may name ports.
  *
  * The hooks are up only while a namespace has policies; a module without
  * policies costs a packet nothing.
@@ -18,7 +19,6 @@
 #include <linux/netfilter_ipv4.h>
 #include <linux/slab.h>
 #include <net/ip.h>
-#include <net/netfilter/ipv4/nf_defrag_ipv4.h>
 #include <net/xfrm.h>
 
 #include "check.h"
@@ -30,7 +30,7 @@
 #include "stats.h"
 
 #define PRI_OUT		(INT_MAX - 1)
-#define PRI_IN		(-350)	/* defragmentation is -400, raw tables -300 */
+#define PRI_IN		(-350)	/* conntrack reassembles at -400, NAT is -100 */
 
 /**
  * struct kipsec_hooks - the hooks of a namespace
@@ -145,6 +145,8 @@ static unsigned int hook_out(void *priv, struct sk_buff *skb,
 
 	if (out_exempt(skb, state))
 		return NF_ACCEPT;
+	if (!kipsec_whole(state->net, skb, KIPSEC_DEFRAG_OUT))
+		return NF_STOLEN;
 	if (unlikely(!kipsec_flow_get(skb, &fl))) {
 		kipsec_drop(kn, skb, KIPSEC_DROP_OUT_MALFORMED, NULL, NULL);
 		return stolen(-EINVAL);
@@ -201,13 +203,26 @@ static void in_calm_xfrm(const struct net *net, struct sk_buff *skb)
 		IPCB(skb)->flags |= IPSKB_NOPOLICY;
 }
 
+static unsigned int in_judge(struct kipsec_net *kn, struct sk_buff *skb,
+			     struct kipsec_policy *in,
+			     struct kipsec_policy *fwd)
+{
+	struct kipsec_policy *pol;
+	unsigned int reason = kipsec_check(kn, skb, in, fwd, &pol);
+
+	if (likely(reason == KIPSEC_REASON_MAX) || in_exempt(kn, skb))
+		return NF_ACCEPT;
+	kipsec_drop(kn, skb, reason, NULL, pol);
+	return NF_STOLEN;
+}
+
 static unsigned int hook_in(void *priv, struct sk_buff *skb,
 			    const struct nf_hook_state *state)
 {
 	struct kipsec_net *kn = priv;
-	struct kipsec_policy *pol;
+	struct kipsec_policy *in, *fwd;
+	struct kipsec_flow fl;
 	struct kipsec_sa *sa;
-	unsigned int reason;
 
 	if (state->in->flags & IFF_LOOPBACK)
 		return NF_ACCEPT;
@@ -215,16 +230,21 @@ static unsigned int hook_in(void *priv, struct sk_buff *skb,
 		in_calm_xfrm(state->net, skb);
 		return NF_ACCEPT;
 	}
+	if (!kipsec_whole(state->net, skb, KIPSEC_DEFRAG_IN))
+		return NF_STOLEN;
 	sa = is_ipsec(skb) ? kipsec_input_sa(kn, skb, ip_hdrlen(skb)) : NULL;
 	if (sa) {
 		kipsec_route_early(sa, skb);
 		return NF_ACCEPT;
 	}
-	reason = kipsec_check(kn, skb, &pol);
-	if (likely(reason == KIPSEC_REASON_MAX) || in_exempt(kn, skb))
+	if (unlikely(!kipsec_flow_get(skb, &fl))) {
+		kipsec_drop(kn, skb, KIPSEC_DROP_IN_INNER, NULL, NULL);
+		return NF_STOLEN;
+	}
+	kipsec_spd_lookup_in(kn, &fl, &in, &fwd);
+	if (!in && !fwd)
 		return NF_ACCEPT;
-	kipsec_drop(kn, skb, reason, NULL, pol);
-	return NF_STOLEN;
+	return in_judge(kn, skb, in, fwd);
 }
 
 /* --- up and down --------------------------------------------------------- */
@@ -248,14 +268,8 @@ static int hooks_up(struct kipsec_net *kn)
 	struct kipsec_hooks *h = kn->hooks;
 	int err;
 
-	/* Policies with ports need whole packets. */
-	err = nf_defrag_ipv4_enable(kn->net);
-	if (err)
-		return err;
 	err = nf_register_net_hooks(kn->net, h->ops, ARRAY_SIZE(h->ops));
-	if (err)
-		nf_defrag_ipv4_disable(kn->net);
-	else
+	if (!err)
 		h->up = true;
 	return err;
 }
@@ -265,7 +279,6 @@ static void hooks_down(struct kipsec_net *kn)
 	struct kipsec_hooks *h = kn->hooks;
 
 	nf_unregister_net_hooks(kn->net, h->ops, ARRAY_SIZE(h->ops));
-	nf_defrag_ipv4_disable(kn->net);
 	h->up = false;
 }
 

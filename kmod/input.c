@@ -22,9 +22,6 @@
 #include "stats.h"
 #include "xform.h"
 
-/* Fragments of one SA meet only each other; no such user exists in the kernel. */
-#define DEFRAG_USER	0x4b000000
-
 struct kipsec_sa *kipsec_input_sa(struct kipsec_net *kn,
 				  const struct sk_buff *skb, int off)
 {
@@ -62,6 +59,18 @@ static void scrub(struct sk_buff *skb)
 	memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
 }
 
+static unsigned int check_inner(struct kipsec_net *kn, struct sk_buff *skb,
+				struct kipsec_policy **pol)
+{
+	struct kipsec_policy *in, *fwd;
+	struct kipsec_flow fl;
+
+	if (!kipsec_flow_get(skb, &fl))
+		return KIPSEC_DROP_IN_INNER;
+	kipsec_spd_lookup_in(kn, &fl, &in, &fwd);
+	return kipsec_check(kn, skb, in, fwd, pol);
+}
+
 /* The packet is in clear again. */
 static void input_clear(struct kipsec_net *kn, struct kipsec_sa *sa,
 			struct sk_buff *skb)
@@ -75,13 +84,12 @@ static void input_clear(struct kipsec_net *kn, struct kipsec_sa *sa,
 	 * A fragment from the tunnel must never meet one that came in clear:
 	 * put it together here, where only fragments of this SA are.
 	 */
-	if (ip_is_fragment(ip_hdr(skb)) &&
-	    ip_defrag(kn->net, skb, DEFRAG_USER ^ (u32)sa->serial))
+	if (!kipsec_whole(kn->net, skb, KIPSEC_DEFRAG_SA + (u32)sa->serial))
 		return;
 	if (!kipsec_tag(skb, sa))
 		reason = KIPSEC_DROP_IN_NOMEM;
 	else if (!more_inside(kn, skb))
-		reason = kipsec_check(kn, skb, &pol);
+		reason = check_inner(kn, skb, &pol);
 	if (unlikely(reason != KIPSEC_REASON_MAX)) {
 		kipsec_drop(kn, skb, reason, sa, pol);
 		return;

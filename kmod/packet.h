@@ -52,6 +52,37 @@ static inline unsigned int kipsec_payload_len(const struct kipsec_job *job)
  */
 bool kipsec_flow_get(const struct sk_buff *skb, struct kipsec_flow *fl);
 
+/*
+ * Who reassembles, for kipsec_whole(): fragments of different numbers never
+ * meet. The kernel's own numbers are small.
+ */
+#define KIPSEC_DEFRAG_IN	0x4b000000	/* in clear, on input */
+#define KIPSEC_DEFRAG_OUT	0x4b000001	/* of a raw socket */
+#define KIPSEC_DEFRAG_SA	0x80000000	/* and up: out of one SA */
+
+/**
+ * kipsec_whole() - a fragment has no ports, so policies see whole packets only
+ * @net: the namespace
+ * @skb: the packet
+ * @user: one of the above
+ *
+ * Return: true if it was whole, or is now, with this fragment; false if it was
+ * kept until the others come.
+ */
+static inline bool kipsec_whole(struct net *net, struct sk_buff *skb, u32 user)
+{
+	int err;
+
+	if (likely(!ip_is_fragment(ip_hdr(skb))))
+		return true;
+	local_bh_disable();
+	err = ip_defrag(net, skb, user);
+	local_bh_enable();
+	if (!err)
+		skb->ignore_df = 1;	/* it did not come in one piece */
+	return !err;
+}
+
 /**
  * kipsec_own_output() - make sure that we may write
  * @job: @job->skb starts at its IP header
