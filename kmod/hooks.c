@@ -226,7 +226,7 @@ static unsigned int hook_in(void *priv, struct sk_buff *skb,
 
 	if (state->in->flags & IFF_LOOPBACK)
 		return NF_ACCEPT;
-	if (kipsec_tagged(skb)) {
+	if (secpath_exists(skb) && kipsec_tagged(skb)) {
 		in_calm_xfrm(state->net, skb);
 		return NF_ACCEPT;
 	}
