@@ -199,6 +199,8 @@ bool kipsec_pfkey_dump_wanted(const struct kipsec_pfkey_sock *ks);
 
 /**
  * kipsec_pfkey_dump_resume() - fill the reader's buffer again; @cfg held
+ * @kn: the namespace
+ * @ks: the reader
  *
  * Return: 0, or -ENOMEM, with which the dump is over.
  */
@@ -209,6 +211,13 @@ int kipsec_pfkey_dump_resume(struct kipsec_net *kn,
 void kipsec_pfkey_dump_end(struct kipsec_pfkey_sock *ks);
 
 /* pfkey_event.c */
+
+/**
+ * kipsec_pfkey_find_algorithms() - see what the kernel has, before a REGISTER
+ *
+ * Without any lock: it waits for modprobe, which may take its time.
+ */
+void kipsec_pfkey_find_algorithms(void);
 
 /** kipsec_pfkey_events_start() - ask the data bases for their events */
 void kipsec_pfkey_events_start(void);

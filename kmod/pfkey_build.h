@@ -55,6 +55,7 @@ void kipsec_pfkey_out_init(struct kipsec_pfkey_out *out, void *mem,
 
 /**
  * kipsec_pfkey_out_finish() - write the length into the header
+ * @out: the message
  *
  * Return: the length in bytes, or -EMSGSIZE if something did not fit.
  */

@@ -6,6 +6,7 @@
  * Such messages have pid 0; strongSwan discards all others. Only sockets that
  * have registered get them.
  */
+#include <linux/bitmap.h>
 #include <linux/crypto.h>
 
 #include "alg.h"
@@ -13,10 +14,33 @@
 #include "sad.h"
 #include "spd.h"
 
-/* May load modules, so that the list is the same before and after first use. */
+/* Algorithms by their numbers, encryption and authentication: is there one? */
+static DECLARE_BITMAP(present[2], 256);
+
+static unsigned long *present_of(const struct kipsec_alg *alg)
+{
+	return present[alg->kind == KIPSEC_ALG_AUTH];
+}
+
+/* Loads modules, so that the list is the same before and after first use. */
+void kipsec_pfkey_find_algorithms(void)
+{
+	const struct kipsec_alg *alg;
+	unsigned int auth, i;
+
+	for (auth = 0; auth < 2; auth++) {
+		for (i = 0; (alg = kipsec_alg_each(auth, i)); i++) {
+			if (crypto_has_alg(alg->crypto, 0, 0))
+				set_bit(alg->id, present_of(alg));
+			else
+				clear_bit(alg->id, present_of(alg));
+		}
+	}
+}
+
 static bool usable(const struct kipsec_alg *alg)
 {
-	return crypto_has_alg(alg->crypto, 0, 0);
+	return test_bit(alg->id, present_of(alg));
 }
 
 /*

@@ -157,6 +157,7 @@ static int echo_error(struct kipsec_pfkey_req *rq, const struct sadb_msg *hdr,
 
 static int handle_request(struct sock *sk, const void *buf, size_t len)
 {
+	const struct sadb_msg *hdr = buf;
 	struct kipsec_pfkey_req rq = {
 		.kn	= kipsec_net(sock_net(sk)),
 		.from	= to_ks(sk),
@@ -166,11 +167,13 @@ static int handle_request(struct sock *sk, const void *buf, size_t len)
 	err = kipsec_pfkey_check_base(buf, len);
 	if (err)
 		return err;
+	if (hdr->sadb_msg_type == SADB_REGISTER)
+		kipsec_pfkey_find_algorithms();
 	mutex_lock(&rq.kn->cfg);
 	kipsec_pfkey_show(rq.kn, buf, len);
 	err = process(&rq, buf, len);
 	if (err)
-		err = echo_error(&rq, buf, err);
+		err = echo_error(&rq, hdr, err);
 	mutex_unlock(&rq.kn->cfg);
 	return err;
 }

@@ -26,11 +26,11 @@
  * Life. The data base holds one reference; whoever keeps an SA beyond an RCU
  * section (the events list, an event being sent) takes another; packets that a
  * cipher has not finished are counted apart, sa->inflight, so that the others
- * cost nothing. There is one way out, kipsec_sad_remove(): state DEAD, gone
- * from every table, gen raised, reference dropped. With the last reference the
- * SA waits for a grace period and for the packets in flight, and is freed on a
- * work queue of ours, since drivers may sleep when they free a key. sad->live counts SAs that are not yet
- * freed; a namespace waits for 0 before it goes.
+ * cost nothing. There is one way out, kipsec_sad_remove(): state DEAD, gone from
+ * every table, gen raised, reference dropped. With the last reference the SA
+ * waits for a grace period and for the packets in flight, and is freed on a work
+ * queue of ours, since drivers may sleep when they free a key. sad->live counts
+ * SAs that are not yet freed; a namespace waits for 0 before it goes.
  *
  * Counters of output are atomics on the cache line of the sequence number, which
  * the sender has to own anyway; those of input change under the SA's lock, which

@@ -99,8 +99,8 @@ struct kipsec_sa_group;
  * @route_mtu: MTU that the route states, 0 none (route.c)
  * @pmtu: path MTU learned for the outer packet, 0 unknown (pmtu.c)
  * @pmtu_until: when @pmtu is forgotten, boot clock
- * @in_dst: (r) route by which packets for this SA came in (route.c), for those
- *	from device @in_ifindex
+ * @in_ifindex: the device from which packets came by @in_dst
+ * @in_dst: (r) route by which packets for this SA came in (route.c)
  * @tag: (r) what decapsulated packets carry as a sign of it (check.c)
  * @lock: of what arrives
  * @replay: (l) NULL if the window is off

@@ -38,15 +38,15 @@
  *  8 EXPIRE	kernel only: <SA CURRENT (HARD|SOFT) SRC DST SA2 [NAT-T]>
  *		to registered sockets
  *  9 FLUSH	header, satype (0 = all)		header, to all; empty is no error
- * 10 DUMP	header, satype, [FILTER]		an SA message with keys each, to the sender;
- *		seq counts down, 0 is the last.  ENOENT: no SA.  EBUSY: a dump is under way.
+ * 10 DUMP	header, satype, [FILTER]		an SA message with keys each, to the
+ *		sender; seq is 0 in the last.  ENOENT: no SA.  EBUSY: a dump is under way.
  * 11 PROMISC	header, satype 1 on, 0 off		the request, to all
  * 13 SPDUPDATE	<SRC DST POLICY [HARD]>			policy message, to all; replaces or creates
  * 14 SPDADD	as SPDUPDATE				policy message, to all.  EEXIST: selector
  * 15 SPDDELETE	<SRC DST POLICY>			policy message, to all.  ENOENT
  * 16 SPDGET	<POLICY> (its id)			policy message, to the sender.  ENOENT
- * 18 SPDDUMP	header					one policy message each; as DUMP, seq counts
- *							down to 0.  ENOENT: no policy
+ * 18 SPDDUMP	header					one policy message each; as DUMP, seq is 0
+ *							in the last.  ENOENT: no policy
  * 19 SPDFLUSH	header					header, to all
  * 20 SPDSETIDX	as SPDADD				as SPDADD
  * 21 SPDEXPIRE	kernel only: <SRC DST CURRENT HARD POLICY>	to registered sockets

@@ -77,11 +77,15 @@ try_bytes() {
 	fi
 }
 
+trim() {
+	sed 's/^[ 	]*//; s/[ 	]*$//' <<<"$1"
+}
+
 run_case() {
 	case $kind in
 	good)	try_good "$name" ;;
 	bad)	IFS='|' read -r title line text <<<"$name"
-		try_bad "$(echo $title)" "$(echo $line)" "$(echo "$text" | sed 's/^ *//')" ;;
+		try_bad "$(trim "$title")" "$(trim "$line")" "$(trim "$text")" ;;
 	bytes)	try_bytes "$name" ;;
 	*)	echo "unknown kind of case: $kind" >&2; exit 1 ;;
 	esac
@@ -138,7 +142,9 @@ try_interactive() {
 
 # A saved DUMP answer: the form of -D without a kernel.
 try_saved() {	# NAME OPTION HEX-FILE
+	# shellcheck disable=SC2059 # the format is all there is
 	printf "$(sed 's/#.*//' "$here/$3.hex" | tr -d ' \t\n' | sed 's/../\\x&/g')" >"$work/saved"
+	# shellcheck disable=SC2086 # several options
 	"$SETKEY" $2 "$work/saved" 2>"$work/err" |
 		sed 's/current: [A-Z].*/current: NOW/; s/diff: [0-9]*/diff: N/' >"$work/out"
 	if diff "$here/$3.expected" "$work/out" >"$work/diff" && [ ! -s "$work/err" ]; then
@@ -151,7 +157,7 @@ try_saved() {	# NAME OPTION HEX-FILE
 [ -x "$SETKEY" ] || { echo "no setkey at $SETKEY: make -C tools" >&2; exit 1; }
 
 cases=$(cat "$here"/*.cases | grep -cE '^(good|bad|bytes) ')
-saved=$(ls "$here"/*.hex 2>/dev/null | wc -l)
+saved=$(find "$here" -name '*.hex' | wc -l)
 echo "KTAP version 1"
 echo "1..$((cases + saved + 2))"
 for file in "$here"/*.cases; do
