@@ -235,7 +235,7 @@ void kipsec_sad_set_events(const struct kipsec_sad_events *ev)
 
 int kipsec_sad_start(void)
 {
-	free_wq = alloc_workqueue("kipsec", 0, 0);
+	free_wq = alloc_workqueue("kipsec", WQ_UNBOUND, 0);
 	return free_wq ? 0 : -ENOMEM;
 }
 
