@@ -1,6 +1,5 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: core debug
 #
 # Which policy applies: actions, priorities, prefixes, protocols, ports, types
 # of ICMP, levels; out, in, and between two gateways.

@@ -1,6 +1,5 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: core debug
 #
 # Streams and big datagrams: TCP through transport and tunnel with segmentation
 # by the stack on and off, locally made and forwarded, at the MTU of 1500 that
