@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# Suite: debug
 #
 # The module comes and goes: a hundred times under traffic with policies and
 # SAs, with a namespace deleted under traffic, and not at all beside af_key.
