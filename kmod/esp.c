@@ -7,6 +7,9 @@
  *	| IP | SPI | seq | IV | payload | padding | pad length | next | ICV |
  *	     ^ associated data ^ text ................................^
  *
+ * With extended sequence numbers (RFC 4304) the upper half, which is not sent,
+ * stands between SPI and seq in the associated data.
+ *
  * The IV of counter modes and AEADs is the sequence number, mixed with a random
  * salt of the SA: it never repeats within an SA, and an operator who loads the
  * same manual keys again after a reboot does not start the same IVs again. The
@@ -69,7 +72,9 @@ static int esp_init(struct kipsec_sa *sa)
 	esp->counter_iv = aead || (alg && alg->kind == KIPSEC_ALG_COUNTER);
 	esp->icvlen = aead ? alg->icvlen : sa->auth ? sa->auth->alg->icvlen : 0;
 	get_random_bytes(&esp->salt, sizeof(esp->salt));
-	err = kipsec_cipher_init(&esp->cipher, sa->enc, sa->auth);
+	/* Nothing would vouch for the half that is not sent. */
+	err = sa->esn && !esp->icvlen ? -EINVAL :
+	      kipsec_cipher_init(&esp->cipher, sa->enc, sa->auth, sa->esn);
 	if (err) {
 		kfree(esp);
 		return err;
@@ -147,7 +152,7 @@ static int esp_account(struct kipsec_job *job, unsigned int bytes)
 		}
 	}
 	job->seq = atomic64_inc_return(&sa->oseq);
-	if (unlikely(job->seq > U32_MAX)) {
+	if (unlikely(job->seq > U32_MAX) && !sa->esn) {
 		/* Never send the same number twice under one key. */
 		kipsec_sa_crossed(sa, KIPSEC_LIFE_HARD);
 		job->reason = KIPSEC_DROP_OUT_SEQ;
@@ -219,6 +224,8 @@ static int esp_input(struct kipsec_job *job)
 	if (clen <= 0 || clen % esp->block || !pskb_may_pull(job->skb, head))
 		return in_fail(job, KIPSEC_DROP_IN_TRUNCATED);
 	job->seq = ntohl(((struct ip_esp_hdr *)job->skb->data)->seq_no);
+	if (job->sa->esn)
+		job->seq = kipsec_replay_extend(replay, job->seq);
 	v = replay ? kipsec_replay_check(replay, job->seq) : KIPSEC_REPLAY_OK;
 	if (v != KIPSEC_REPLAY_OK)
 		return in_replay_fail(job, v);

@@ -130,13 +130,17 @@ static void input_fail(struct kipsec_job *job)
 
 static void input_resume(struct kipsec_job *job, int err)
 {
+	struct net_device *dev = job->dev;
+
 	if (likely(!err)) {
 		input_finish(job);
-		return;
+	} else {
+		job->reason = err == -EBADMSG ? KIPSEC_DROP_IN_ICV :
+						KIPSEC_DROP_IN_CRYPTO;
+		input_fail(job);
 	}
-	job->reason = err == -EBADMSG ? KIPSEC_DROP_IN_ICV :
-					KIPSEC_DROP_IN_CRYPTO;
-	input_fail(job);
+	/* Not before: the packet names its device on its way into the stack. */
+	dev_put(dev);
 }
 
 static void input_sa(struct kipsec_net *kn, struct kipsec_sa *sa,

@@ -34,12 +34,12 @@ static int __net_init net_up(struct net *net)
 	err = kipsec_expire_init(kn);
 	if (err)
 		goto no_expire;
-	err = kipsec_sad_init(kn);
-	if (err)
-		goto no_sad;
 	err = kipsec_spd_init(kn);
 	if (err)
 		goto no_spd;
+	err = kipsec_sad_init(kn);
+	if (err)
+		goto no_sad;
 	err = kipsec_hooks_init(kn);
 	if (err)
 		goto no_hooks;
@@ -61,10 +61,10 @@ no_proc:
 no_sysctl:
 	kipsec_hooks_exit(kn);
 no_hooks:
-	kipsec_spd_exit(kn);
-no_spd:
 	kipsec_sad_exit(kn);
 no_sad:
+	kipsec_spd_exit(kn);
+no_spd:
 	kipsec_expire_stop(kn);
 	kipsec_expire_exit(kn);
 no_expire:
@@ -73,8 +73,9 @@ no_expire:
 }
 
 /*
- * First nothing new comes in (no deadline, no hook), then the data bases empty
- * themselves, and wait for the packets that are still in a cipher's hands.
+ * First nothing new comes in (no deadline, no hook), then the SAs go, and wait
+ * for the packets that are still in a cipher's hands. Those ask for policies
+ * when they come out, which therefore go last.
  */
 static void __net_exit net_down(struct net *net)
 {
@@ -85,8 +86,8 @@ static void __net_exit net_down(struct net *net)
 	kipsec_proc_exit(kn);
 	kipsec_sysctl_exit(kn);
 	kipsec_hooks_exit(kn);
-	kipsec_spd_exit(kn);
 	kipsec_sad_exit(kn);
+	kipsec_spd_exit(kn);
 	kipsec_expire_exit(kn);
 	kipsec_stats_exit(kn);
 }

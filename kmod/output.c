@@ -88,7 +88,6 @@ static int send_outer(struct kipsec_sa *sa, struct sk_buff *skb,
 	skb->protocol = htons(ETH_P_IP);
 	skb->ip_summed = CHECKSUM_NONE;
 	skb->encapsulation = 0;
-	skb->ignore_df = 0;
 	kipsec_count(kn, KIPSEC_COUNT_OUT_PROTECTED);
 	err = ip_local_out(kn->net, skb->sk, skb);
 	return net_xmit_eval(err) < 0 ? err : 0;

@@ -199,6 +199,19 @@ void kipsec_pfkey_put_natt(struct kipsec_pfkey_out *out, u8 type, __be16 sport,
 	put_natt_port(out, SADB_X_EXT_NAT_T_DPORT, dport);
 }
 
+void kipsec_pfkey_put_replay(struct kipsec_pfkey_out *out, u32 window, bool esn,
+			     u64 last)
+{
+	struct sadb_x_kipsec_replay *p;
+
+	p = new_ext(out, SADB_X_EXT_KIPSEC_REPLAY, sizeof(*p));
+	if (!p)
+		return;
+	p->sadb_x_kipsec_replay_window = window;
+	p->sadb_x_kipsec_replay_flags = esn ? SADB_X_KIPSEC_REPLAY_ESN : 0;
+	p->sadb_x_kipsec_replay_last = last;
+}
+
 /* Grow the extension that was put last; false if there is no room. */
 static bool grow_ext(struct kipsec_pfkey_out *out, struct sadb_ext *ext,
 		     unsigned int bytes)

@@ -103,6 +103,10 @@ void kipsec_pfkey_put_key(struct kipsec_pfkey_out *out, bool auth,
 void kipsec_pfkey_put_sa2(struct kipsec_pfkey_out *out, u8 mode, u32 seq,
 			  u32 reqid);
 
+/** kipsec_pfkey_put_replay() - SADB_X_EXT_KIPSEC_REPLAY */
+void kipsec_pfkey_put_replay(struct kipsec_pfkey_out *out, u32 window, bool esn,
+			     u64 last);
+
 /** kipsec_pfkey_put_natt() - SADB_X_EXT_NAT_T_TYPE, _SPORT and _DPORT */
 void kipsec_pfkey_put_natt(struct kipsec_pfkey_out *out, u8 type, __be16 sport,
 			   __be16 dport);

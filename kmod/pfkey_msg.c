@@ -51,15 +51,29 @@ static void put_ends(struct kipsec_pfkey_out *out, const struct kipsec_sa *sa)
 			      sa->id.family);
 }
 
-static void put_sa2(struct kipsec_pfkey_out *out, struct kipsec_sa *sa)
+/* The number sent last; of an SA that only receives, the highest that came. */
+static u64 last_seq(struct kipsec_sa *sa)
 {
 	u64 seq = atomic64_read(&sa->oseq);
 
 	spin_lock_bh(&sa->lock);
-	if (!seq && sa->replay)
-		seq = sa->replay->top;
+	if (sa->replay)
+		seq = max(seq, sa->replay->top);
 	spin_unlock_bh(&sa->lock);
-	kipsec_pfkey_put_sa2(out, sa->mode, seq, sa->reqid);
+	return seq;
+}
+
+static void put_sa2(struct kipsec_pfkey_out *out, struct kipsec_sa *sa)
+{
+	kipsec_pfkey_put_sa2(out, sa->mode, last_seq(sa), sa->reqid);
+}
+
+/* For those who know of it, and so only about SAs that had it when they came. */
+static void put_replay(struct kipsec_pfkey_out *out, struct kipsec_sa *sa)
+{
+	if (sa->replay_told)
+		kipsec_pfkey_put_replay(out, sa->replay ? sa->replay->window : 0,
+					sa->esn, last_seq(sa));
 }
 
 static void put_natt(struct kipsec_pfkey_out *out, const struct kipsec_sa *sa)
@@ -91,6 +105,8 @@ void kipsec_pfkey_put_sa_msg(struct kipsec_pfkey_out *out, struct kipsec_sa *sa,
 	}
 	put_sa2(out, sa);
 	put_natt(out, sa);
+	if (keys)
+		put_replay(out, sa);
 }
 
 /* One limit, never both: programs tell soft from hard by which one is there. */

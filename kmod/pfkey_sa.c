@@ -110,20 +110,24 @@ static void get_lifetime(const struct kipsec_pfkey_req *rq,
  * packets; on today's networks that would lose packets. So what is enforced is
  * at least 32, while dumps show what was asked for.
  */
-static int get_window(const struct kipsec_pfkey_req *rq, u32 *window)
+static int get_replay(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa,
+		      u32 *window, u64 *last)
 {
 	const struct sadb_x_kipsec_replay *xr = kipsec_pfkey_replay(&rq->msg);
 
-	*window = kipsec_pfkey_sa(&rq->msg)->sadb_sa_replay;
+	*window = sa->replay_asked;
+	*last = 0;
 	if (xr) {
 		if (xr->sadb_x_kipsec_replay_window > KIPSEC_REPLAY_MAX ||
 		    xr->sadb_x_kipsec_replay_flags & ~SADB_X_KIPSEC_REPLAY_ESN)
 			return -EINVAL;
-		/* sequence numbers of 64 bits are not there yet */
-		if (xr->sadb_x_kipsec_replay_flags)
-			return xr->sadb_x_kipsec_replay_window ? -EOPNOTSUPP :
-								 -EINVAL;
 		*window = xr->sadb_x_kipsec_replay_window;
+		*last = xr->sadb_x_kipsec_replay_last;
+		sa->esn = xr->sadb_x_kipsec_replay_flags;
+		sa->replay_told = true;
+		if (*last > (sa->esn ? SADB_X_KIPSEC_REPLAY_LAST : U32_MAX) ||
+		    (sa->esn && !*window))
+			return -EINVAL;
 	}
 	if (*window)
 		*window = max_t(u32, *window, KIPSEC_REPLAY_MIN);
@@ -230,6 +234,7 @@ static int fill_sa(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
 	const struct sadb_sa *xs = kipsec_pfkey_sa(&rq->msg);
 	struct kipsec_lifetime lt = { };
 	u32 window;
+	u64 last;
 	int err;
 
 	err = get_id(rq, &sa->id);
@@ -243,7 +248,7 @@ static int fill_sa(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
 	sa->replay_asked = xs->sadb_sa_replay;
 	err = get_mode(rq, &sa->mode, &sa->reqid);
 	if (!err)
-		err = get_window(rq, &window);
+		err = get_replay(rq, sa, &window, &last);
 	if (!err)
 		err = get_natt(rq, &sa->natt);
 	if (!err)
@@ -252,7 +257,7 @@ static int fill_sa(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
 		return err;
 	get_lifetime(rq, &lt);
 	kipsec_sa_set_lifetime(sa, &lt);
-	return kipsec_sa_init(sa, window);
+	return kipsec_sa_init(sa, window, last);
 }
 
 /* A whole SA out of a message, not yet in the data base; mature. */

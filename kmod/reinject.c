@@ -42,6 +42,15 @@ void kipsec_reinject(struct sk_buff *skb)
 	this_cpu_dec(depth);
 }
 
+void kipsec_reinject_flush(void)
+{
+	struct napi_struct *napi;
+
+	/* A cell with packets in it is scheduled, until it has none. */
+	list_for_each_entry(napi, &cells_dev->napi_list, dev_list)
+		napi_synchronize(napi);
+}
+
 int kipsec_reinject_start(void)
 {
 	int err;

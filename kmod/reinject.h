@@ -15,6 +15,14 @@ struct sk_buff;
  */
 void kipsec_reinject(struct sk_buff *skb);
 
+/**
+ * kipsec_reinject_flush() - wait until nothing reinjected before is under way
+ *
+ * For a device that no longer brings packets and is about to go. Context: may
+ * sleep.
+ */
+void kipsec_reinject_flush(void);
+
 int kipsec_reinject_start(void);
 /** kipsec_reinject_stop() - no packet is under way any more */
 void kipsec_reinject_stop(void);

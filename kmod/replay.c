@@ -13,6 +13,7 @@
 #include <linux/kernel.h>
 #include <linux/log2.h>
 #include <linux/overflow.h>
+#include <linux/string.h>
 #endif
 
 #include "replay.h"
@@ -34,13 +35,6 @@ size_t kipsec_replay_size(u32 window)
 	return struct_size(r, ring, words_of(window_of(window)));
 }
 
-void kipsec_replay_init(struct kipsec_replay *r, u32 window)
-{
-	r->window = window_of(window);
-	r->words = words_of(r->window);
-	r->top = 0;
-}
-
 /* the word of the ring that holds @seq */
 static u32 word_of(const struct kipsec_replay *r, u64 seq)
 {
@@ -50,6 +44,18 @@ static u32 word_of(const struct kipsec_replay *r, u64 seq)
 static unsigned long bit_of(u64 seq)
 {
 	return 1UL << (seq % BITS_PER_LONG);
+}
+
+void kipsec_replay_init(struct kipsec_replay *r, u32 window, u64 top)
+{
+	r->window = window_of(window);
+	r->words = words_of(r->window);
+	r->top = top;
+	if (!top)
+		return;
+	memset(r->ring, 0xff, r->words * sizeof(r->ring[0]));
+	/* but what comes after @top in its word has not been seen */
+	r->ring[word_of(r, top)] = bit_of(top) | (bit_of(top) - 1);
 }
 
 enum kipsec_replay_verdict kipsec_replay_check(const struct kipsec_replay *r,

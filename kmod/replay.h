@@ -46,8 +46,13 @@ struct kipsec_replay {
  */
 size_t kipsec_replay_size(u32 window);
 
-/** kipsec_replay_init() - empty window in zeroed memory of the size above */
-void kipsec_replay_init(struct kipsec_replay *r, u32 window);
+/**
+ * kipsec_replay_init() - a window in zeroed memory of the size above
+ * @r: the memory
+ * @window: in packets
+ * @top: all numbers up to here count as seen; 0 for a new SA
+ */
+void kipsec_replay_init(struct kipsec_replay *r, u32 window, u64 top);
 
 /**
  * kipsec_replay_check() - would @seq be accepted?

@@ -15,6 +15,7 @@
 #include <net/ip.h>
 #include <net/route.h>
 
+#include "reinject.h"
 #include "route.h"
 #include "sad.h"
 
@@ -126,14 +127,20 @@ void kipsec_route_early(const struct kipsec_sa *sa, struct sk_buff *skb)
 		skb_dst_set_noref(skb, dst);
 }
 
-/* A device that goes must not be held by a route that nobody uses. */
+/*
+ * A device that goes must not be held by a route that nobody uses, and packets
+ * that name it must be gone before it.
+ */
 static int route_netdev_event(struct notifier_block *nb, unsigned long event,
 			      void *ptr)
 {
 	struct net_device *dev = netdev_notifier_info_to_dev(ptr);
 	struct kipsec_net *kn = kipsec_net(dev_net(dev));
 
-	if (event == NETDEV_UNREGISTER && kn && kn->sad)
+	if (event != NETDEV_UNREGISTER)
+		return NOTIFY_DONE;
+	kipsec_reinject_flush();
+	if (kn && kn->sad)
 		kipsec_sad_forget_routes(kn, dev);
 	return NOTIFY_DONE;
 }

@@ -70,8 +70,9 @@ void kipsec_sa_land(struct kipsec_sa *sa)
 	/* Can only be the last one after sa_free_work() has come and gone. */
 	if (likely(!atomic_dec_and_test(&sa->inflight)))
 		return;
-	INIT_WORK(&sa->free_work.work, sa_landed_work);
-	queue_work(free_wq, &sa->free_work.work);
+	/* The packet that lands here is still on its way, with us at hand. */
+	INIT_RCU_WORK(&sa->free_work, sa_landed_work);
+	queue_rcu_work(free_wq, &sa->free_work);
 }
 
 void kipsec_sa_put(struct kipsec_sa *sa)

@@ -562,5 +562,6 @@ void kipsec_sad_exit(struct kipsec_net *kn)
 	rhashtable_destroy(&sad->groups);
 	rhashtable_destroy(&sad->by_id);
 	xa_destroy(&sad->by_serial);
+	kn->sad = NULL;
 	kfree(sad);
 }

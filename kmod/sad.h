@@ -86,6 +86,8 @@ struct kipsec_sa_group;
  * @mode: (c) KIPSEC_MODE_*
  * @counted: (m) @lifetime has limits by packets or bytes
  * @listed: (m) it stands in the data base
+ * @esn: (c) sequence numbers have 64 bits (RFC 4304)
+ * @replay_told: (c) a program of ours asked; dumps say all about the window
  * @flags: (c) SADB_SAFLAGS_* and SADB_X_EXT_* as given, for dumps
  * @xf: (c) the transform; NULL while larval
  * @xf_data: (c) the transform's own state, made by its init
@@ -140,6 +142,8 @@ struct kipsec_sa {
 	u8				mode;
 	u8				counted;
 	bool				listed;
+	bool				esn;
+	bool				replay_told;
 	u32				flags;
 	const struct kipsec_xform	*xf;
 	void				*xf_data;

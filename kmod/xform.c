@@ -13,7 +13,7 @@ static const struct kipsec_xform * const xforms[] = {
 	&kipsec_esp,
 };
 
-static int sa_window(struct kipsec_sa *sa, u32 window)
+static int sa_window(struct kipsec_sa *sa, u32 window, u64 last)
 {
 	if (!window)
 		return 0;
@@ -21,11 +21,11 @@ static int sa_window(struct kipsec_sa *sa, u32 window)
 	sa->replay = kzalloc(kipsec_replay_size(window), GFP_KERNEL);
 	if (!sa->replay)
 		return -ENOMEM;
-	kipsec_replay_init(sa->replay, window);
+	kipsec_replay_init(sa->replay, window, last);
 	return 0;
 }
 
-int kipsec_sa_init(struct kipsec_sa *sa, u32 window)
+int kipsec_sa_init(struct kipsec_sa *sa, u32 window, u64 last)
 {
 	const struct kipsec_xform *xf = NULL;
 	unsigned int i;
@@ -36,7 +36,8 @@ int kipsec_sa_init(struct kipsec_sa *sa, u32 window)
 			xf = xforms[i];
 	if (!xf)
 		return -EPROTONOSUPPORT;
-	err = sa_window(sa, window);
+	atomic64_set(&sa->oseq, last);
+	err = sa_window(sa, window, last);
 	if (err)
 		return err;
 	err = xf->init(sa);

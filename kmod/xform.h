@@ -47,11 +47,12 @@ extern const struct kipsec_xform kipsec_esp;
  * kipsec_sa_init() - make an SA able to carry packets: transform, cipher, window
  * @sa: filled in; not in the data base
  * @window: replay window in packets, 0 off
+ * @last: sequence numbers up to here count as sent and seen
  *
  * Context: process, may sleep (loads crypto modules).
  * Return: 0; -EPROTONOSUPPORT no such transform; -ENOSYS algorithm unknown;
  * -EINVAL key length; -ENOENT the kernel has no such cipher; -ENOMEM.
  */
-int kipsec_sa_init(struct kipsec_sa *sa, u32 window);
+int kipsec_sa_init(struct kipsec_sa *sa, u32 window, u64 last);
 
 #endif /* _KIPSEC_XFORM_H */

@@ -8,7 +8,8 @@
  * the fast ones on kernels before 6.18.
  *
  * The transforms hand over one linear buffer that the packet owns, so a single
- * scatterlist entry does, and the drivers take their short way.
+ * scatterlist entry does, and the drivers take their short way. Only extended
+ * sequence numbers, whose upper half is not in the packet, need a second entry.
  *
  * Jobs are kept one per CPU between packets. All jobs have room for the largest
  * request that any SA so far needs; a smaller job left over from before is
@@ -63,13 +64,13 @@ static int authenc_setkey(struct crypto_aead *tfm, const struct kipsec_key *enc,
 }
 
 static struct crypto_aead *cipher_alloc(const struct kipsec_key *enc,
-					const struct kipsec_key *auth)
+					const struct kipsec_key *auth, bool esn)
 {
 	char name[CRYPTO_MAX_ALG_NAME];
 
 	if (enc && enc->alg->kind == KIPSEC_ALG_AEAD)
 		return crypto_alloc_aead(enc->alg->crypto, 0, 0);
-	snprintf(name, sizeof(name), "authenc(%s,%s)",
+	snprintf(name, sizeof(name), "%s(%s,%s)", esn ? "authencesn" : "authenc",
 		 auth ? auth->alg->crypto : "digest_null",
 		 enc ? enc->alg->crypto : "ecb(cipher_null)");
 	return crypto_alloc_aead(name, 0, 0);
@@ -84,9 +85,9 @@ static void job_room_grow(unsigned int reqsize)
 }
 
 int kipsec_cipher_init(struct kipsec_cipher *c, const struct kipsec_key *enc,
-		       const struct kipsec_key *auth)
+		       const struct kipsec_key *auth, bool esn)
 {
-	struct crypto_aead *tfm = cipher_alloc(enc, auth);
+	struct crypto_aead *tfm = cipher_alloc(enc, auth, esn);
 	unsigned int icvlen;
 	int err;
 
@@ -106,6 +107,7 @@ int kipsec_cipher_init(struct kipsec_cipher *c, const struct kipsec_key *enc,
 		return err;
 	}
 	c->tfm = tfm;
+	c->esn = esn;
 	job_room_grow(crypto_aead_reqsize(tfm));
 	return 0;
 }
@@ -134,7 +136,7 @@ struct kipsec_job *kipsec_job_get(struct sk_buff *skb)
 		if (!job)
 			return NULL;
 		job->room = room;
-		sg_init_table(&job->sg, 1);
+		sg_init_table(job->sg, ARRAY_SIZE(job->sg));
 	}
 	job->skb = skb;
 	job->parted = false;
@@ -149,11 +151,9 @@ struct sk_buff *kipsec_job_put(struct kipsec_job *job)
 	struct sk_buff *skb = job->skb;
 	unsigned int i;
 
-	if (unlikely(job->parted)) {
+	if (unlikely(job->parted))
 		for (i = 0; i < job->n; i++)
 			kipsec_sa_land(job->path[i]);
-		dev_put(job->dev);
-	}
 	if (likely(!old)) {
 		this_cpu_write(job_cache, job);
 	} else if (old->room < job->room) {
@@ -204,6 +204,23 @@ static void crypt_done(kipsec_crypto_arg arg, int err)
 	local_bh_enable();
 }
 
+/*
+ * SPI, upper and lower half of the sequence number, then the packet from the IV
+ * on: the order that RFC 4303 has for the ICV of combined modes, and that
+ * authencesn() asks for, which itself puts the upper half last.
+ */
+static void crypt_esn(struct kipsec_job *job, const u8 *data, unsigned int total)
+{
+	const __be32 *esph = (const __be32 *)data;
+
+	job->esn[0] = esph[0];
+	job->esn[1] = htonl(upper_32_bits(job->seq));
+	job->esn[2] = esph[1];
+	sg_unmark_end(&job->sg[0]);
+	sg_set_buf(&job->sg[0], job->esn, sizeof(job->esn));
+	sg_set_buf(&job->sg[1], data + 8, total - 8);
+}
+
 int kipsec_crypt(struct kipsec_job *job, const struct kipsec_cipher *c,
 		 bool enc, u8 *data, unsigned int assoc, unsigned int len)
 {
@@ -213,10 +230,16 @@ int kipsec_crypt(struct kipsec_job *job, const struct kipsec_cipher *c,
 
 	if (enc)
 		total += crypto_aead_authsize(c->tfm);
-	sg_set_buf(&job->sg, data, total);
+	if (unlikely(c->esn)) {
+		crypt_esn(job, data, total);
+		assoc += sizeof(__be32);
+	} else {
+		sg_set_buf(job->sg, data, total);
+		sg_mark_end(job->sg);
+	}
 	aead_request_set_tfm(req, c->tfm);
 	aead_request_set_callback(req, 0, crypt_done, job);
-	aead_request_set_crypt(req, &job->sg, &job->sg, len, job->iv);
+	aead_request_set_crypt(req, job->sg, job->sg, len, job->iv);
 	aead_request_set_ad(req, assoc);
 	atomic_set(&job->meet, 0);
 	err = enc ? crypto_aead_encrypt(req) : crypto_aead_decrypt(req);

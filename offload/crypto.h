@@ -20,9 +20,11 @@
 /**
  * struct kipsec_cipher - one SA's cipher, keyed
  * @tfm: from the crypto API
+ * @esn: the upper half of the sequence number is authenticated too
  */
 struct kipsec_cipher {
 	struct crypto_aead	*tfm;
+	bool			esn;
 };
 
 /**
@@ -36,16 +38,18 @@ struct kipsec_cipher {
  * @tunnel: bit i: @path[i] works in tunnel mode
  * @ll: room that the link layer of the outer route wants
  * @parted: a cipher finishes it later: it left the RCU section it was made in,
- *	@path and @dev are held, @dst is forgotten
+ *	@path is held until kipsec_job_put(), @dst is forgotten
  * @err: of a cipher that finished before the submitter could part
  * @meet: where submitter and completion of a parting job meet
  * @dst: output: the outer route, or NULL to look again
  * @seq: sequence number of the packet
- * @dev: input: the device it came from
+ * @dev: input: the device it came from; a parted job brings a reference, which
+ *	@done has to give back
  * @path: SAs to pass, innermost first on output
  * @room: bytes of request behind the job
- * @sg: the one linear buffer
+ * @sg: the one linear buffer; with ESN @esn and then the buffer from the IV on
  * @iv: of the cipher
+ * @esn: SPI and both halves of the sequence number
  * @req: of the cipher; its private part follows the job
  */
 struct kipsec_job {
@@ -65,8 +69,9 @@ struct kipsec_job {
 	struct net_device	*dev;
 	struct kipsec_sa	*path[KIPSEC_MAX_REQUESTS];
 	unsigned int		room;
-	struct scatterlist	sg;
+	struct scatterlist	sg[2];
 	u8			iv[KIPSEC_MAX_IV] __aligned(16);
+	__be32			esn[3];
 	struct aead_request	req;
 };
 
@@ -75,12 +80,13 @@ struct kipsec_job {
  * @c: filled in
  * @enc: encryption or AEAD key, NULL for none
  * @auth: authentication key, NULL for none; unused with an AEAD
+ * @esn: with extended sequence numbers
  *
  * Context: process; may load modules.
  * Return: 0; -EINVAL key refused; -ENOENT no such cipher here; -ENOMEM.
  */
 int kipsec_cipher_init(struct kipsec_cipher *c, const struct kipsec_key *enc,
-		       const struct kipsec_key *auth);
+		       const struct kipsec_key *auth, bool esn);
 
 /** kipsec_cipher_destroy() - and wipe the key; process context */
 void kipsec_cipher_destroy(struct kipsec_cipher *c);
@@ -108,11 +114,12 @@ struct sk_buff *kipsec_job_put(struct kipsec_job *job);
 
 /**
  * kipsec_crypt() - run an SA's cipher over a linear buffer, in place
- * @job: with @iv set
+ * @job: with @iv set, and @seq with ESN
  * @c: the cipher of @job->sa
  * @enc: encrypt (the ICV is appended behind) or decrypt and verify
- * @data: associated data, then text; on decryption followed by the ICV
- * @assoc: bytes of associated data, the IV in the packet included
+ * @data: associated data (SPI, sequence number, IV), then text; on decryption
+ *	followed by the ICV
+ * @assoc: bytes of associated data
  * @len: bytes of text; on decryption ICV included
  *
  * If it answers -EINPROGRESS, @job->done is called later.

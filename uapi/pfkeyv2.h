@@ -528,17 +528,20 @@ enum {
  */
 
 /*
- * X_EXT_KIPSEC_REPLAY, 16 bytes: in ADD and UPDATE of an SA, and back in its GET and DUMP.
- * Overrides sadb_sa_replay, which cannot say more than 255 nor turn on extended sequence
- * numbers.  EINVAL: window above SADB_X_KIPSEC_REPLAY_MAX, unknown flag, ESN without window.
- * EOPNOTSUPP: ESN, from a module that does not have it.
+ * X_EXT_KIPSEC_REPLAY, 24 bytes: in the ADD of an SA and in the UPDATE that completes it, and
+ * back in its GET and DUMP.  Overrides sadb_sa_replay, which cannot say more than 255 nor turn
+ * on extended sequence numbers.  The last number is for those who take over from another
+ * gateway, or use the same manual keys again: all up to it counts as sent and seen.
+ * EINVAL: window above SADB_X_KIPSEC_REPLAY_MAX, unknown flag, ESN without a window or without
+ * authentication, a last number that the SA cannot have.
  */
 struct sadb_x_kipsec_replay {
-	__u16	sadb_x_kipsec_replay_len;	/* 2 */
+	__u16	sadb_x_kipsec_replay_len;	/* 3 */
 	__u16	sadb_x_kipsec_replay_exttype;	/* SADB_X_EXT_KIPSEC_REPLAY */
 	__u32	sadb_x_kipsec_replay_window;	/* packets; 0: no check */
 	__u32	sadb_x_kipsec_replay_flags;	/* SADB_X_KIPSEC_REPLAY_ESN or 0 */
 	__u32	sadb_x_kipsec_replay_reserved;	/* 0 */
+	__u64	sadb_x_kipsec_replay_last;	/* sequence number; 0: none yet */
 } __attribute__((packed));
 
 #define SADB_X_EXT_KIPSEC_REPLAY	64
@@ -547,5 +550,6 @@ struct sadb_x_kipsec_replay {
 
 #define SADB_X_KIPSEC_REPLAY_ESN	0x00000001	/* 64-bit sequence numbers, RFC 4304 */
 #define SADB_X_KIPSEC_REPLAY_MAX	8192
+#define SADB_X_KIPSEC_REPLAY_LAST	0x7fffffffffffffffULL	/* with ESN; else 0xffffffff */
 
 #endif /* _KIPSEC_PFKEYV2_H */

@@ -119,6 +119,7 @@ class Lab:
 
     def __init__(self, *names, ipv6=False):
         self.wires = []
+        self.ports = []
         self.ns = {}
         self.wire_ns = Namespace(WIRE)
         self._sweep()
@@ -157,6 +158,7 @@ class Lab:
                       "link set %s master %s up" % (port, name)]
         self.wire_ns.ip(*lines)
         self.wires.append(name)
+        self.ports += ["%s-%s" % (name, end.split(":")[0]) for end in ends]
         for end in ends:
             ns, address, dev = (end.split(":") + ["eth0"])[:3]
             self.ns[ns].ip("addr add %s dev %s" % (address, dev), "link set %s up" % dev)
@@ -176,8 +178,9 @@ class Lab:
     def close(self):
         for name in list(self.ns):
             self.drop(name)
-        self.wire_ns.ip(*["link del %s" % w for w in self.wires], check=False)
-        self.wires = []
+        # The ports would go with their namespaces, but only some time later.
+        self.wire_ns.ip(*["link del %s" % w for w in self.ports + self.wires], check=False)
+        self.wires, self.ports = [], []
 
     def __enter__(self):
         return self

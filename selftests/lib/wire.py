@@ -120,16 +120,18 @@ class Capture:
             raise Failed("clear text on the wire: %s" % bad[0])
         return packets
 
+    def collect(self, count, timeout=1.0):
+        """As take(), but the kernel has some time until there are so many."""
+        end = time.monotonic() + timeout
+        packets = self.take()
+        while len(packets) < count and time.monotonic() < end:
+            time.sleep(0.01)
+            packets += self.take()
+        return packets
+
     def expect(self, wanted, timeout=1.0, what="packets on the wire"):
         """Exactly these packets (as str(packet) shows them), in this order."""
-        end = time.monotonic() + timeout
-        got = []
-        while True:
-            got += [str(p) for p in self.take()]
-            if len(got) >= len(wanted) or time.monotonic() > end:
-                break
-            time.sleep(0.01)
-        equal(got, list(wanted), what)
+        equal([str(p) for p in self.collect(len(wanted), timeout)], list(wanted), what)
 
     def close(self):
         self.sock.close()

@@ -17,7 +17,7 @@ REQUESTS = [p.request(108, p.TRANSPORT, p.USE), p.request(50, p.TUNNEL, p.UNIQUE
 SEEDS = [
     (p.ADD, p.sa(1, 32, 5, 12), *p.ends(A, B), *KEYS, p.sa2(2, 3), p.natt(4500, 4500),
      p.lifetime(p.HARD, 1, 2, 3, 4), p.lifetime(p.SOFT, 1, 2, 3, 4), p.address(p.PROXY, A),
-     p.address(p.NATT_OA, A), p.ext(p.SEC_CTX, bytes(4)), p.ext(p.KIPSEC_REPLAY, bytes(12)),
+     p.address(p.NATT_OA, A), p.ext(p.SEC_CTX, bytes(4)), p.ext(p.KIPSEC_REPLAY, bytes(20)),
      p.ext(99, bytes(4))),
     (p.ADD, p.sa(1, 32, 5, 12), *p.ends(A6, B6), *KEYS),
     (p.GETSPI, *p.ends(A, B), p.spirange(256, 512)),

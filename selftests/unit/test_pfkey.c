@@ -137,7 +137,7 @@ static void fixed_parts(void)
 		[1] = 16, [2] = 32, [3] = 32, [4] = 32, [8] = 8, [9] = 8,
 		[10] = 16, [11] = 16, [12] = 16, [13] = 8, [14] = 8, [15] = 8,
 		[16] = 16, [17] = 8, [19] = 16, [20] = 8, [21] = 8,
-		[22] = 8, [24] = 8, [25] = 8, [26] = 40, [64] = 16,
+		[22] = 8, [24] = 8, [25] = 8, [26] = 40, [64] = 24,
 	};
 	unsigned int type;
 
@@ -167,8 +167,8 @@ static void lengths(void)
 	raw_ext(&r, SADB_EXT_SA, 2, zeros, 16);
 	EXPECT(parse(&r) == -EINVAL);
 	raw_init(&r, SADB_ADD);
-	raw_ext(&r, SADB_X_EXT_KIPSEC_REPLAY, 2, zeros, 16);
-	raw_ext(&r, SADB_X_EXT_KIPSEC_REPLAY, 2, zeros, 16);
+	raw_ext(&r, SADB_X_EXT_KIPSEC_REPLAY, 3, zeros, 24);
+	raw_ext(&r, SADB_X_EXT_KIPSEC_REPLAY, 3, zeros, 24);
 	EXPECT(parse(&r) == -EINVAL);
 
 	/* unknown ones are skipped, but have to be sound */

@@ -9,13 +9,18 @@ static const u32 windows[] = { 32, 33, 63, 64, 65, 100, 1024, 4096, 8192 };
 
 static const char * const verdict_name[] = { "OK", "ZERO", "OLD", "DUP" };
 
-static struct kipsec_replay *window_new(u32 window)
+static struct kipsec_replay *window_from(u32 window, u64 top)
 {
 	struct kipsec_replay *r = kzalloc(kipsec_replay_size(window),
 					  GFP_KERNEL);
 
-	kipsec_replay_init(r, window);
+	kipsec_replay_init(r, window, top);
 	return r;
+}
+
+static struct kipsec_replay *window_new(u32 window)
+{
+	return window_from(window, 0);
 }
 
 /* The model: one flag for each of 2^20 numbers from @base on. */
@@ -157,6 +162,30 @@ static void last_numbers(void)
 		both(r, 0);
 		both(r, 1);
 		kfree(r);
+	}
+}
+
+/* all up to a number given at birth counts as seen, and nothing behind it */
+static void taken_over(void)
+{
+	struct kipsec_replay *r;
+	unsigned int w, i, j;
+	u64 seq;
+
+	for (w = 0; w < ARRAY_SIZE(windows); w++) {
+		for (i = 0; i < 200; i++) {
+			memset(&model, 0, sizeof(model));
+			model.window = windows[w];
+			model.top = 3 * 8192 + i;
+			memset(model.seen, 1, model.top + 1);
+			r = window_from(windows[w], model.top);
+			for (j = 0; j < 100; j++) {
+				seq = adversary(r);
+				if (seq < SPAN)
+					both(r, seq);
+			}
+			kfree(r);
+		}
 	}
 }
 
@@ -360,6 +389,7 @@ static const struct ktap_case cases[] = {
 	{ "model, around 2^63", around_2_63 },
 	{ "model, up to 2^64", up_to_2_64 },
 	{ "model, the last numbers", last_numbers },
+	{ "model, taken over from another gateway", taken_over },
 	{ "a refusal changes nothing", refusal_changes_nothing },
 	{ "extended numbers", extended },
 	{ "extended numbers at the end", extended_at_the_end },

@@ -70,7 +70,7 @@ class Sample:
         for size in SIZES:
             u.send(fill(size), XNET if self.sa.mode == "tunnel" else X, PORT)
         u.close()
-        self.packets = wire.take()
+        self.packets = wire.collect(len(SIZES))
 
     def check_wire(self):
         head = 28 if self.sa.mode == "tunnel" else 8

@@ -16,6 +16,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import esp                                                      # noqa: E402
 import ipsec                                                    # noqa: E402
+from card import Card                                           # noqa: E402
 from ipsec import SA, Kipsec, Moves, Policy, transport, tunnel  # noqa: E402
 from ktap import Failed, Skip, check, equal, run                # noqa: E402
 from netns import pair, wait_for                                # noqa: E402
@@ -153,8 +154,14 @@ def input_packets(tap, b):
         good = esp.protect(SA_IN, 9, datagram(), UDP)
         with b.drops("InIcv"):
             b.inject(good[:4] + struct.pack("!I", 10) + good[8:])
-    with tap.case("InCrypto"):
-        raise Skip("needs a cipher driver that fails on command")
+    for late in (0, 1):
+        with tap.case("InCrypto: the driver fails, %s" % ("later" if late else "at once")), \
+                Card() as card:
+            b.fresh(SA(X, K, 0x4012, ipsec.GCM))
+            card.does(late=late, fail=1)
+            with b.drops("InCrypto"):
+                b.inject(struct.pack("!II", 0x4012, 1) + bytes(60))
+            b.fresh()
     with tap.case("InPadding"):
         b.fresh(SA_IN)
         with b.drops("InPadding"):
@@ -240,8 +247,16 @@ def output(tap, b):
                 Policy(K, X, "out", requests=[tunnel(K, "172.16.0.1")]))
         with b.drops("OutNoRoute"):
             b.send_fails(errno.EHOSTUNREACH)
-    with tap.case("OutSeqOverflow"):
-        raise Skip("no interface sets an SA's sequence number near its end")
+    with tap.case("OutSeqOverflow: the last number is sent, then the SA is over"):
+        b.fresh(SA(K, X, 0x4026, ipsec.NULL_SHA256, extra="-seq %d" % (2 ** 32 - 2)), OUT_REQUIRE)
+        with b.drops("OutSeqOverflow", OutProtected=1):
+            udp = Udp(b.lab["k"])
+            udp.send(fill(60), X, PORT)
+            with contextlib.suppress(OSError):
+                udp.send(fill(60), X, PORT)
+            udp.close()
+        b.wire.expect(["%s>%s esp 0x4026 #4294967295 len %d" % (K, X, SA_OUT.wire_len(68))])
+        check(wait_for(lambda: "4026" not in b.k.setkey(None, args=("-D",))), "the SA is still there")
     with tap.case("OutSaExpired: hard limit of bytes"):
         b.fresh(SA(K, X, 0x4025, ipsec.NULL_SHA256, extra="-bh 100 -bs 90"), OUT_REQUIRE)
         with b.drops("OutSaExpired", OutProtected=1):
@@ -264,8 +279,17 @@ def output(tap, b):
             udp.send(fill(1454 - 8), X, PORT)
             udp.close()
         b.wire.expect(["%s>%s esp 0x4002 #1 len 1500" % (K, X)])
-    with tap.case("OutCrypto"):
-        raise Skip("needs a cipher driver that fails on command")
+    for late in (0, 1):
+        with tap.case("OutCrypto: the driver fails, %s" % ("later" if late else "at once")), \
+                Card() as card:
+            b.fresh(SA(K, X, 0x4027, ipsec.GCM), OUT_REQUIRE)
+            card.does(late=late, fail=1)
+            with b.drops("OutCrypto"):
+                if late:
+                    Udp(b.lab["k"]).send(fill(100), X, PORT)
+                else:
+                    b.send_fails(errno.EIO)
+            b.fresh()
     with tap.case("OutNoMemory"):
         out_nomem(b)
 

@@ -12,7 +12,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import ipsec                                                    # noqa: E402
-from ipsec import SA, Kipsec, Policy, Xfrm, transport, tunnel   # noqa: E402
+from ipsec import SA, Kipsec, Moves, Policy, Xfrm, transport, tunnel   # noqa: E402
 from ktap import check, equal, run                              # noqa: E402
 from netns import gateways, pair                                # noqa: E402
 from traffic import Udp, tcp_copy                               # noqa: E402
@@ -61,6 +61,16 @@ def with_xfrm(tap):
         for side, stack in (("k", k), ("x", x)):
             stack.add(*sas, *pair_policies(side))
         tap.on_failure += [k.state, x.state]
+        # Before TCP makes the stack learn what fits: such datagrams carry DF, but
+        # their socket lets this host fragment them.
+        for mode, a, b in (("transport", K, X), ("tunnel", KNET, XNET)):
+            with tap.case("UDP of 1472 bytes, %s, no path MTU known yet" % mode):
+                sender, receiver = Udp(lab["k"], a), Udp(lab["x"], b, 4000)
+                with Moves(k, OutProtected=1):
+                    sender.send(fill(1472), b, 4000)
+                    equal(receiver.recv(), fill(1472), "datagram")
+                sender.close()
+                receiver.close()
         for on in (True, False):
             offload(lab, "kx", on)
             for mode, kaddr, xaddr in (("transport", K, X), ("tunnel", KNET, XNET)):

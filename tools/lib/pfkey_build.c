@@ -146,7 +146,7 @@ void pfkey_put_sec_ctx(struct pfkey_buf *b, uint8_t doi, uint8_t alg, const char
 	memcpy(ctx + 1, label, len);
 }
 
-void pfkey_put_replay(struct pfkey_buf *b, uint32_t window, bool esn)
+void pfkey_put_replay(struct pfkey_buf *b, uint32_t window, bool esn, uint64_t last)
 {
 	struct sadb_x_kipsec_replay *r = pfkey_put(b, SADB_X_EXT_KIPSEC_REPLAY, sizeof(*r));
 
@@ -154,6 +154,7 @@ void pfkey_put_replay(struct pfkey_buf *b, uint32_t window, bool esn)
 		return;
 	r->sadb_x_kipsec_replay_window = window;
 	r->sadb_x_kipsec_replay_flags = esn ? SADB_X_KIPSEC_REPLAY_ESN : 0;
+	r->sadb_x_kipsec_replay_last = last;
 }
 
 void pfkey_put_policy(struct pfkey_buf *b, uint16_t type, uint8_t dir, uint32_t id,

@@ -33,6 +33,8 @@ static void check_sa(struct command *c)
 		reject(c, "replay window larger than 8192 packets");
 	if (c->esn && !c->replay)
 		reject(c, "-esn needs a replay window: -r");
+	if (c->seq > (c->esn ? SADB_X_KIPSEC_REPLAY_LAST : UINT32_MAX))
+		reject(c, "no such sequence number: -seq");
 	/* an update without keys tells of a peer's new address or of new lifetimes */
 	if (c->type == SADB_UPDATE && !c->encrypt && !c->auth)
 		return;
@@ -245,13 +247,13 @@ static void put_sa_ends(struct command *c, struct pfkey_buf *b, const struct soc
 
 static void put_sa(struct command *c, struct pfkey_buf *b)
 {
-	bool wide = c->replay > UINT8_MAX || c->esn;
+	bool wide = c->replay > UINT8_MAX || c->esn || c->seq;
 
 	pfkey_put_sa(b, c->spi, c->replay > UINT8_MAX ? UINT8_MAX : c->replay,
 		     c->auth ? c->auth->id : 0, c->encrypt ? c->encrypt->id : 0, c->flags);
 	pfkey_put_sa2(b, c->mode, c->reqid);
 	if (wide)
-		pfkey_put_replay(b, c->replay, c->esn);
+		pfkey_put_replay(b, c->replay, c->esn, c->seq);
 }
 
 static void run_sa_pair(struct command *c, const struct sockaddr *src,

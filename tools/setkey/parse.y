@@ -89,6 +89,7 @@ static int finish(bool interactive)
 %token OPT_BS			"-bs"
 %token OPT_CTX			"-ctx"
 %token OPT_ESN			"-esn"
+%token OPT_SEQ			"-seq"
 %token OPT_NATT			"-natt"
 %token <str> ALGORITHM_NAME	"an algorithm"
 %token <num> NUMBER		"a number"
@@ -242,6 +243,7 @@ item
 	| OPT_BH NUMBER				{ cmd.hard_bytes = $2; }
 	| OPT_BS NUMBER				{ cmd.soft_bytes = $2; }
 	| OPT_ESN				{ cmd.esn = true; }
+	| OPT_SEQ NUMBER			{ cmd.seq = $2; }
 	| OPT_NATT end end
 		{
 			cmd.natt = true;

@@ -84,6 +84,7 @@ struct command {
 	uint32_t		replay;
 	bool			replay_given;
 	bool			esn;
+	uint64_t		seq;		/* the last one used before */
 	const struct pfkey_alg	*encrypt;	/* or compression */
 	const struct pfkey_alg	*auth;
 	struct key		encrypt_key;

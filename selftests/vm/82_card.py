@@ -1,0 +1,166 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+# Suite: core debug
+#
+# A cipher that answers later, from another context: everything that works with
+# one that answers at once works the same, and nothing breaks when an SA, a
+# device, a namespace or the module goes while packets are in the card.
+#
+#	10.1.0.1/24 [k: kipsec] 10.0.0.1 ---- wire ---- 10.0.0.2 [x: xfrm] 10.2.0.1/24
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import ipsec                                                    # noqa: E402
+from card import Card                                           # noqa: E402
+from ipsec import SA, Kipsec, Moves, Policy, Xfrm, transport, tunnel    # noqa: E402
+from ktap import check, equal, run                              # noqa: E402
+from netns import pair, wait_for                                # noqa: E402
+from traffic import Ping, Udp, tcp_copy                         # noqa: E402
+from wire import ESP, Capture, fill                             # noqa: E402
+
+K, X, KNET, XNET, PORT = "10.0.0.1", "10.0.0.2", "10.1.0.1", "10.2.0.1", 4000
+KO = os.path.join(os.environ.get("KIPSEC_MODDIR", ""), "kipsec.ko")
+SAS = [SA(K, X, 0x8201, ipsec.GCM, window=1024), SA(X, K, 0x8202, ipsec.GCM, window=1024),
+       SA(K, X, 0x8203, ipsec.GCM, "tunnel", window=1024),
+       SA(X, K, 0x8204, ipsec.GCM, "tunnel", window=1024)]
+BURST = 30
+DELAY = 1000          # ms; what a case does meanwhile takes less
+
+
+def policies(own, peer, ownnet, peernet):
+    return [Policy(own, peer, "out", requests=[transport()]),
+            Policy(peer, own, "in", requests=[transport()]),
+            Policy(ownnet, peernet, "out", requests=[tunnel(own, peer)]),
+            Policy(peernet, ownnet, "in", requests=[tunnel(peer, own)])]
+
+
+class Bench:
+    def __init__(self, lab):
+        self.lab, self.k, self.x, self.wire = lab, Kipsec(lab["k"]), Xfrm(lab["x"]), Capture(lab)
+        # Both ends listen, or there would be ICMP errors.
+        self.udp = {"k": Udp(lab["k"], K, PORT), "x": Udp(lab["x"], X, PORT)}
+
+    def configure_x(self):
+        self.x.add(*[replace(sa, window=0) for sa in SAS],
+                   *policies(X, K, "10.2.0.0/24", "10.1.0.0/24"))
+
+    def configure_k(self):
+        """SAs that start again, and so send the same numbers again."""
+        self.k.flush()
+        self.k.add(*SAS, *policies(K, X, "10.1.0.0/24", "10.2.0.0/24"))
+        self.wire.flush()
+
+    def burst_out(self):
+        self.udp["x"].all(timeout=0)
+        for _ in range(BURST):
+            self.udp["k"].send(fill(100), X, PORT)
+
+    def burst_in(self):
+        self.udp["k"].all(timeout=0)
+        for _ in range(BURST):
+            self.udp["x"].send(fill(100), K, PORT)
+
+
+def works(tap, b, card):
+    with tap.case("late answers: echoes of many sizes, transport and tunnel"):
+        b.configure_k()
+        card.does(late=1)
+        sizes = list(range(0, 200, 7)) + [1000, 1372, 1400, 1450, 3000, 20000]
+        with Moves(b.k, OutProtected=2 * len(sizes), InProtected=2 * len(sizes)):
+            for src, dst in ((K, X), (KNET, XNET)):
+                ping = Ping(b.lab["k"], src)
+                for n in sizes:
+                    check(ping(dst, n) is not None, "no answer of %d bytes from %s" % (n, dst))
+                ping.close()
+        equal({p.proto for p in b.wire.take()}, {ESP}, "protocols on the wire")
+    for name, src, dst, a, z in (("transport, out", "k", "x", K, X), ("transport, in", "x", "k", X, K),
+                                 ("tunnel, out", "k", "x", KNET, XNET),
+                                 ("tunnel, in", "x", "k", XNET, KNET)):
+        with tap.case("late answers: TCP, %s" % name):
+            tcp_copy(b.lab[src], b.lab[dst], z, 1 << 20, src=a)
+            equal({p.proto for p in b.wire.take()}, {ESP}, "protocols on the wire")
+    with tap.case("every third request fails: as many drops, the rest arrives"):
+        b.configure_k()
+        card.does(late=1, fail=3)
+        with Moves(b.k, OutProtected=BURST - BURST // 3, OutCrypto=BURST // 3):
+            b.burst_out()
+        equal(len(b.udp["x"].all()), BURST - BURST // 3, "datagrams that arrived")
+        card.does()
+
+
+def goes(tap, b, card):
+    with tap.case("SA deleted with packets in the card, out"):
+        b.configure_k()
+        card.does(delay=DELAY)
+        with Moves(b.k, OutProtected=BURST):
+            b.burst_out()
+            b.k.setkey("flush;")
+            equal(len(b.wire.take()), 0, "packets sent too early")
+        equal(len(b.wire.collect(BURST)), BURST, "packets on the wire")
+    with tap.case("SA deleted with packets in the card, in"):
+        b.configure_k()
+        card.does(delay=DELAY)
+        with Moves(b.k, InProtected=BURST):
+            b.burst_in()
+            b.k.setkey("flush;")
+        equal(len(b.udp["k"].all()), BURST, "datagrams that arrived")
+    with tap.case("policies deleted with packets in the card, in"):
+        b.configure_k()
+        card.does(delay=DELAY)
+        with Moves(b.k, InProtected=BURST):
+            b.burst_in()
+            b.k.setkey("spdflush;")
+    with tap.case("module unloaded with packets in the card, both ways"):
+        for _ in range(5):
+            b.configure_k()
+            card.does(delay=DELAY)
+            b.burst_in()
+            b.burst_out()
+            equal(subprocess.run(["rmmod", "kipsec"]).returncode, 0, "rmmod")
+            equal(subprocess.run(["insmod", KO]).returncode, 0, "insmod")
+    with tap.case("namespace deleted with packets in the card, both ways"):
+        b.configure_k()
+        card.does(delay=DELAY)
+        b.burst_in()
+        b.burst_out()
+        b.lab.drop("k")
+        b.lab.drop("x")
+        # A namespace goes in a work queue; only then is the module free.
+        check(wait_for(lambda: subprocess.run(["rmmod", "kipsec"],
+                                              stderr=subprocess.DEVNULL).returncode == 0, 20.0, 0.5),
+              "the module does not unload")
+        equal(subprocess.run(["insmod", KO]).returncode, 0, "insmod")
+
+
+def device_goes(tap, b, card):
+    with tap.case("device deleted with packets in the card, both ways"):
+        b.configure_k()
+        card.does(delay=DELAY)
+        b.burst_in()
+        b.burst_out()
+        b.lab["k"].ip("link del eth0")
+        time.sleep(1.5 * DELAY / 1000)
+        moved = {c: v for c, v in b.k.counters().items() if v and c not in ipsec.UNCERTAIN}
+        b.k.flush()
+        equal(moved, {"InProtected": BURST, "OutNoRoute": BURST}, "counters")
+
+
+def card(tap):
+    ipsec.loaded()
+    for parts in ((works, goes), (device_goes,)):
+        with pair() as lab:
+            b = Bench(lab)
+            tap.on_failure[:] = [b.k.state]
+            # Before the card is there, so that xfrm keeps the driver that it has.
+            b.configure_x()
+            with Card() as c:
+                for part in parts:
+                    part(tap, b, c)
+
+
+if __name__ == "__main__":
+    run(card)
