@@ -8,6 +8,7 @@
  */
 #include <linux/in.h>
 #include <linux/limits.h>
+#include <linux/moduleparam.h>
 #include <linux/random.h>
 #include <linux/slab.h>
 
@@ -25,6 +26,10 @@
 
 /* Flags that ask for packet formats of RFC 1825 to 1829, or for DES of then. */
 #define OLD_FORMAT	(SADB_X_EXT_OLD | SADB_X_EXT_IV4B | SADB_X_EXT_DERIV)
+
+static bool sha256_96;
+module_param(sha256_96, bool, 0644);
+MODULE_PARM_DESC(sha256_96, "new SAs cut SHA-256 to 96 bits, as Linux's af_key and KAME do");
 
 static u8 proto_of(const struct kipsec_pfkey_req *rq)
 {
@@ -174,6 +179,13 @@ static int get_key(const struct kipsec_pfkey_req *rq, bool auth,
 	return 0;
 }
 
+static const struct kipsec_alg *auth_alg(u8 id)
+{
+	if (id == SADB_X_AALG_SHA2_256HMAC && READ_ONCE(sha256_96))
+		return &kipsec_alg_sha256_96;
+	return kipsec_alg_auth(id);
+}
+
 /* An AEAD cipher authenticates by itself; "null" beside it means the same. */
 static int get_esp_keys(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
 {
@@ -192,7 +204,7 @@ static int get_esp_keys(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
 	err = get_key(rq, false, enc, &sa->enc);
 	if (err || auth == SADB_AALG_NONE)
 		return err;
-	return get_key(rq, true, kipsec_alg_auth(auth), &sa->auth);
+	return get_key(rq, true, auth_alg(auth), &sa->auth);
 }
 
 static int get_ah_keys(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
@@ -203,7 +215,7 @@ static int get_ah_keys(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
 	    (xs->sadb_sa_encrypt != SADB_EALG_NONE &&
 	     xs->sadb_sa_encrypt != SADB_EALG_NULL))
 		return -EINVAL;
-	return get_key(rq, true, kipsec_alg_auth(xs->sadb_sa_auth), &sa->auth);
+	return get_key(rq, true, auth_alg(xs->sadb_sa_auth), &sa->auth);
 }
 
 static int get_comp(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)

@@ -126,6 +126,8 @@ class SA:
     reqid: int = 0
     window: int = 64
     extra: str = ""                 # more words for setkey
+    esn: bool = False
+    last: int = 0                   # sequence numbers up to here count as used
 
     @property
     def ident(self):
@@ -182,6 +184,10 @@ class Kipsec:
             line += " -u %d" % sa.reqid
         if sa.window:
             line += " -r %d" % sa.window
+        if sa.esn:
+            line += " -esn"
+        if sa.last:
+            line += " -seq %d" % sa.last
         line += " " + sa.extra
         line += " -E %s" % enc.name + (" 0x" + enc.key if enc.key else "")
         if hash_:
@@ -248,6 +254,10 @@ class Xfrm:
             line += " reqid %d" % sa.reqid
         if sa.window:
             line += " replay-window %d" % sa.window
+        if sa.esn:
+            low, high = sa.last & 0xffffffff, sa.last >> 32
+            line += " flag esn replay-seq %d replay-seq-hi %d replay-oseq %d replay-oseq-hi %d" % (
+                low, high, low, high)
         if enc.kind == "aead":
             return line + " aead %s %s %d" % (enc.kernel, key(enc), enc.icv * 8)
         line += " enc %s %s" % (enc.kernel, key(enc))

@@ -29,7 +29,7 @@ SA, CURRENT, HARD, SOFT, SRC, DST, PROXY, KEY_AUTH, KEY_ENC = range(1, 10)
 SUPPORTED_AUTH, SUPPORTED_ENC, SPIRANGE = 14, 15, 16
 POLICY, SA2, NATT_TYPE, NATT_SPORT, NATT_DPORT, NATT_OA, SEC_CTX, KMADDRESS, FILTER = range(18, 27)
 KIPSEC_REPLAY = 64
-KNOWN = set(range(1, 26)) - {17}
+KNOWN = set(range(1, 26)) - {17} | {KIPSEC_REPLAY}
 
 IN, OUT, FWD = 1, 2, 3
 DISCARD, NONE, IPSEC = 0, 1, 2
@@ -214,7 +214,16 @@ def read_supported(body):
     return algs
 
 
+def kipsec_replay(window, flags=0, last=0):
+    return ext(KIPSEC_REPLAY, struct.pack("=IIIQ", window, flags, 0, last))
+
+
 def read_ext(kind, body):
+    if kind == KIPSEC_REPLAY:
+        window, flags, reserved, last = struct.unpack("=IIIQ", body)
+        if reserved:
+            raise Bad("replay reserved")
+        return Fields(window=window, flags=flags, last=last)
     if kind == SA:
         spi, = struct.unpack_from(">I", body)
         replay, state, auth, enc, flags = struct.unpack_from("=BBBBI", body, 4)

@@ -188,7 +188,7 @@ def input_packets(tap, b):
         with b.drops("InInnerHeader"):
             b.inject(esp.protect(SA_IN, 1, b"ab", UDP))
     with tap.case("InNoMemory"):
-        raise Skip("fault injection does not reach the receive interrupt")
+        in_nomem(b)
 
 
 def input_policy(tap, b):
@@ -294,13 +294,41 @@ def output(tap, b):
         out_nomem(b)
 
 
+def failslab(**knobs):
+    for name, value in knobs.items():
+        path = "/sys/kernel/debug/failslab/" + name.replace("_", "-")
+        if not os.path.exists(path):
+            raise Skip("this kernel has no fault injection")
+        with open(path, "w") as f:
+            f.write(str(value))
+
+
+def in_nomem(b):
+    """Let one of the next atomic allocations fail, whosever it is, many times."""
+    hit = 0
+    for n in range(200):
+        b.fresh(SA_IN)
+        before = b.k.counters()
+        failslab(task_filter="N", ignore_gfp_wait="Y", verbose=0, space=0, probability=100,
+                 times=1, interval=2 + n % 9)
+        try:
+            b.inject(esp.protect(SA_IN, 1, datagram(), UDP))
+            b.udp.all(1, 0.03)
+        finally:
+            failslab(probability=0, times=0)
+        moved = {c: v - before[c] for c, v in b.k.counters().items()
+                 if v != before[c] and c not in ipsec.UNCERTAIN}
+        check(moved in ({}, {"InNoMemory": 1}, {"InProtected": 1}), "try %d: %s" % (n, moved))
+        hit += moved.get("InNoMemory", 0)
+        if hit == 5:
+            break
+    check(hit, "no failing allocation was counted")
+
+
 def out_nomem(b):
     """Fail the n-th allocation of a send, for every n, until it succeeds."""
-    nth, knob = "/proc/thread-self/fail-nth", "/sys/kernel/debug/failslab/ignore-gfp-wait"
-    if not os.path.exists(knob):
-        raise Skip("this kernel has no fault injection")
-    with open(knob, "w") as f:
-        f.write("N")
+    nth = "/proc/thread-self/fail-nth"
+    failslab(ignore_gfp_wait="N", verbose=0)
     b.fresh(SA_OUT, OUT_REQUIRE)
     udp = Udp(b.lab["k"])
     hit = 0
@@ -310,9 +338,9 @@ def out_nomem(b):
             f.write(str(n))
         with contextlib.suppress(OSError):
             udp.send(fill(100), X, PORT)
-        with open(nth, "r+") as f:
+        with open(nth) as f:
             left = f.read().strip()
-            f.seek(0)
+        with open(nth, "w") as f:
             f.write("0")
         moved = {c: v - before[c] for c, v in b.k.counters().items()
                  if v != before[c] and c not in ipsec.UNCERTAIN}
