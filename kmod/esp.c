@@ -24,7 +24,7 @@
 #include "../offload/crypto.h"
 #include "alg.h"
 #include "packet.h"
-#include "stats.h"
+#include "sequence.h"
 #include "xform.h"
 
 /**
@@ -133,35 +133,6 @@ static void esp_set_trailer(u8 *tail, unsigned int pad, u8 next)
 	tail[pad + 1] = next;
 }
 
-/* Take a sequence number and count the packet; the limits may forbid it. */
-static int esp_account(struct kipsec_job *job, unsigned int bytes)
-{
-	struct kipsec_sa *sa = job->sa;
-	u64 packets, total;
-	enum kipsec_life life;
-
-	packets = atomic64_inc_return(&sa->opackets);
-	total = atomic64_add_return(bytes, &sa->obytes);
-	if (unlikely(READ_ONCE(sa->counted))) {
-		life = kipsec_lifetime_by_use(&sa->lifetime, packets, total);
-		if (life != KIPSEC_LIFE_FRESH)
-			kipsec_sa_crossed(sa, life);
-		if (life == KIPSEC_LIFE_HARD) {
-			job->reason = KIPSEC_DROP_OUT_EXPIRED;
-			return -EKEYEXPIRED;
-		}
-	}
-	job->seq = atomic64_inc_return(&sa->oseq);
-	if (unlikely(job->seq > U32_MAX) && !sa->esn) {
-		/* Never send the same number twice under one key. */
-		kipsec_sa_crossed(sa, KIPSEC_LIFE_HARD);
-		job->reason = KIPSEC_DROP_OUT_SEQ;
-		return -EOVERFLOW;
-	}
-	kipsec_sa_used(sa);
-	return 0;
-}
-
 static int esp_output(struct kipsec_job *job)
 {
 	struct kipsec_sa *sa = job->sa;
@@ -179,7 +150,7 @@ static int esp_output(struct kipsec_job *job)
 		job->reason = KIPSEC_DROP_OUT_NOMEM;
 		return -ENOMEM;
 	}
-	err = esp_account(job, payload);
+	err = kipsec_seq_next(job, payload);
 	if (err)
 		return err;
 	next = kipsec_push(job, head);
@@ -200,35 +171,19 @@ static int in_fail(struct kipsec_job *job, enum kipsec_reason reason)
 	return -EINVAL;
 }
 
-static int in_replay_fail(struct kipsec_job *job, enum kipsec_replay_verdict v)
-{
-	static const enum kipsec_reason reason[] = {
-		[KIPSEC_REPLAY_ZERO]	= KIPSEC_DROP_IN_SEQ_ZERO,
-		[KIPSEC_REPLAY_OLD]	= KIPSEC_DROP_IN_REPLAY_OLD,
-		[KIPSEC_REPLAY_DUP]	= KIPSEC_DROP_IN_REPLAY_DUP,
-	};
-
-	return in_fail(job, reason[v]);
-}
-
 static int esp_input(struct kipsec_job *job)
 {
 	struct kipsec_esp_sa *esp = job->sa->xf_data;
 	unsigned int head = ESP_HEADER + esp->ivlen;
-	struct kipsec_replay *replay = job->sa->replay;
-	enum kipsec_replay_verdict v;
 	struct ip_esp_hdr *esph;
 	int clen, err;
 
 	clen = job->skb->len - head - esp->icvlen;
 	if (clen <= 0 || clen % esp->block || !pskb_may_pull(job->skb, head))
 		return in_fail(job, KIPSEC_DROP_IN_TRUNCATED);
-	job->seq = ntohl(((struct ip_esp_hdr *)job->skb->data)->seq_no);
-	if (job->sa->esn)
-		job->seq = kipsec_replay_extend(replay, job->seq);
-	v = replay ? kipsec_replay_check(replay, job->seq) : KIPSEC_REPLAY_OK;
-	if (v != KIPSEC_REPLAY_OK)
-		return in_replay_fail(job, v);
+	err = kipsec_seq_check(job, ((struct ip_esp_hdr *)job->skb->data)->seq_no);
+	if (err)
+		return err;
 	if (!kipsec_own_input(job))
 		return in_fail(job, KIPSEC_DROP_IN_NOMEM);
 	esph = (struct ip_esp_hdr *)job->skb->data;
@@ -239,34 +194,6 @@ static int esp_input(struct kipsec_job *job)
 		job->reason = err == -EBADMSG ? KIPSEC_DROP_IN_ICV :
 						KIPSEC_DROP_IN_CRYPTO;
 	return err;
-}
-
-/* The ICV was good: only now does the window move and the packet count. */
-static int esp_accept(struct kipsec_job *job, unsigned int bytes)
-{
-	enum kipsec_replay_verdict v = KIPSEC_REPLAY_OK;
-	enum kipsec_life life = KIPSEC_LIFE_FRESH;
-	struct kipsec_sa *sa = job->sa;
-
-	spin_lock(&sa->lock);
-	if (sa->replay)
-		v = kipsec_replay_advance(sa->replay, job->seq);
-	if (v == KIPSEC_REPLAY_OK) {
-		sa->ipackets++;
-		sa->ibytes += bytes;
-		if (unlikely(READ_ONCE(sa->counted)))
-			life = kipsec_lifetime_by_use(&sa->lifetime,
-						      sa->ipackets, sa->ibytes);
-	}
-	spin_unlock(&sa->lock);
-	if (v != KIPSEC_REPLAY_OK)
-		return in_replay_fail(job, v);
-	if (unlikely(life != KIPSEC_LIFE_FRESH))
-		kipsec_sa_crossed(sa, life);
-	if (life == KIPSEC_LIFE_HARD)
-		return in_fail(job, KIPSEC_DROP_IN_EXPIRED);
-	kipsec_sa_used(sa);
-	return 0;
 }
 
 static int esp_input_done(struct kipsec_job *job)
@@ -281,7 +208,7 @@ static int esp_input_done(struct kipsec_job *job)
 	trailer = skb->data + head + clen - ESP_TRAILER;
 	pad = trailer[0];
 	next = trailer[1];
-	err = esp_accept(job, max(clen - ESP_TRAILER - pad, 0));
+	err = kipsec_seq_accept(job, max(clen - ESP_TRAILER - pad, 0));
 	if (err)
 		return err;
 	if (pad + ESP_TRAILER > clen)

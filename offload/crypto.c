@@ -204,39 +204,12 @@ static void crypt_done(kipsec_crypto_arg arg, int err)
 	local_bh_enable();
 }
 
-/*
- * SPI, upper and lower half of the sequence number, then the packet from the IV
- * on: the order that RFC 4303 has for the ICV of combined modes, and that
- * authencesn() asks for, which itself puts the upper half last.
- */
-static void crypt_esn(struct kipsec_job *job, const u8 *data, unsigned int total)
-{
-	const __be32 *esph = (const __be32 *)data;
-
-	job->esn[0] = esph[0];
-	job->esn[1] = htonl(upper_32_bits(job->seq));
-	job->esn[2] = esph[1];
-	sg_unmark_end(&job->sg[0]);
-	sg_set_buf(&job->sg[0], job->esn, sizeof(job->esn));
-	sg_set_buf(&job->sg[1], data + 8, total - 8);
-}
-
-int kipsec_crypt(struct kipsec_job *job, const struct kipsec_cipher *c,
-		 bool enc, u8 *data, unsigned int assoc, unsigned int len)
+static int crypt_run(struct kipsec_job *job, const struct kipsec_cipher *c,
+		     bool enc, unsigned int assoc, unsigned int len)
 {
 	struct aead_request *req = &job->req;
-	unsigned int total = assoc + len;
 	int err;
 
-	if (enc)
-		total += crypto_aead_authsize(c->tfm);
-	if (unlikely(c->esn)) {
-		crypt_esn(job, data, total);
-		assoc += sizeof(__be32);
-	} else {
-		sg_set_buf(job->sg, data, total);
-		sg_mark_end(job->sg);
-	}
 	aead_request_set_tfm(req, c->tfm);
 	aead_request_set_callback(req, 0, crypt_done, job);
 	aead_request_set_crypt(req, job->sg, job->sg, len, job->iv);
@@ -246,6 +219,51 @@ int kipsec_crypt(struct kipsec_job *job, const struct kipsec_cipher *c,
 	if (unlikely(err == -EINPROGRESS))
 		return job_part(job);
 	return err;
+}
+
+int kipsec_crypt_sg(struct kipsec_job *job, const struct kipsec_cipher *c,
+		    bool enc, unsigned int n, unsigned int assoc,
+		    unsigned int len)
+{
+	unsigned int i;
+
+	for (i = 0; i < n - 1; i++)
+		sg_unmark_end(&job->sg[i]);
+	sg_mark_end(&job->sg[i]);
+	return crypt_run(job, c, enc, assoc, len);
+}
+
+/*
+ * SPI, upper and lower half of the sequence number, then the packet from the IV
+ * on: the order that RFC 4303 has for the ICV of combined modes, and that
+ * authencesn() asks for, which itself puts the upper half last.
+ */
+static int crypt_esn(struct kipsec_job *job, const struct kipsec_cipher *c,
+		     bool enc, const u8 *data, unsigned int total,
+		     unsigned int assoc, unsigned int len)
+{
+	const __be32 *esph = (const __be32 *)data;
+
+	job->esn[0] = esph[0];
+	job->esn[1] = htonl(upper_32_bits(job->seq));
+	job->esn[2] = esph[1];
+	sg_set_buf(&job->sg[0], job->esn, sizeof(job->esn));
+	sg_set_buf(&job->sg[1], data + 8, total - 8);
+	return kipsec_crypt_sg(job, c, enc, 2, assoc + sizeof(__be32), len);
+}
+
+int kipsec_crypt(struct kipsec_job *job, const struct kipsec_cipher *c,
+		 bool enc, u8 *data, unsigned int assoc, unsigned int len)
+{
+	unsigned int total = assoc + len;
+
+	if (enc)
+		total += crypto_aead_authsize(c->tfm);
+	if (unlikely(c->esn))
+		return crypt_esn(job, c, enc, data, total, assoc, len);
+	sg_set_buf(job->sg, data, total);
+	sg_mark_end(job->sg);
+	return crypt_run(job, c, enc, assoc, len);
 }
 
 /* --- beginning and end --------------------------------------------------- */

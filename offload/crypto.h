@@ -16,6 +16,7 @@
 #include "../kmod/spd.h"
 
 #define KIPSEC_MAX_IV	16
+#define KIPSEC_MAX_SG	4
 
 /**
  * struct kipsec_cipher - one SA's cipher, keyed
@@ -47,7 +48,7 @@ struct kipsec_cipher {
  *	@done has to give back
  * @path: SAs to pass, innermost first on output
  * @room: bytes of request behind the job
- * @sg: the one linear buffer; with ESN @esn and then the buffer from the IV on
+ * @sg: the one linear buffer, as a rule
  * @iv: of the cipher
  * @esn: SPI and both halves of the sequence number
  * @req: of the cipher; its private part follows the job
@@ -69,7 +70,7 @@ struct kipsec_job {
 	struct net_device	*dev;
 	struct kipsec_sa	*path[KIPSEC_MAX_REQUESTS];
 	unsigned int		room;
-	struct scatterlist	sg[2];
+	struct scatterlist	sg[KIPSEC_MAX_SG];
 	u8			iv[KIPSEC_MAX_IV] __aligned(16);
 	__be32			esn[3];
 	struct aead_request	req;
@@ -129,6 +130,23 @@ struct sk_buff *kipsec_job_put(struct kipsec_job *job);
  */
 int kipsec_crypt(struct kipsec_job *job, const struct kipsec_cipher *c,
 		 bool enc, u8 *data, unsigned int assoc, unsigned int len);
+
+/**
+ * kipsec_crypt_sg() - the same over pieces of memory
+ * @job: with @iv, and the first @n of @sg set by sg_set_buf(); their memory lives
+ *	until the job is finished
+ * @c: the cipher
+ * @enc: encrypt or decrypt
+ * @n: pieces, 1 to KIPSEC_MAX_SG
+ * @assoc: bytes of associated data
+ * @len: bytes of text; on decryption ICV included; 0, or the ICV's, where all is
+ *	associated data
+ *
+ * Context and answers: as kipsec_crypt().
+ */
+int kipsec_crypt_sg(struct kipsec_job *job, const struct kipsec_cipher *c,
+		    bool enc, unsigned int n, unsigned int assoc,
+		    unsigned int len);
 
 /** kipsec_crypto_stop() - after the last job */
 void kipsec_crypto_stop(void);

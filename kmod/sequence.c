@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * sequence.c - sequence numbers, the replay window and what an SA counts
+ * (floor 3): the same for every protocol that has sequence numbers.
+ */
+#include "../offload/crypto.h"
+#include "sequence.h"
+
+int kipsec_seq_next(struct kipsec_job *job, unsigned int bytes)
+{
+	struct kipsec_sa *sa = job->sa;
+	u64 packets, total;
+	enum kipsec_life life;
+
+	packets = atomic64_inc_return(&sa->opackets);
+	total = atomic64_add_return(bytes, &sa->obytes);
+	if (unlikely(READ_ONCE(sa->counted))) {
+		life = kipsec_lifetime_by_use(&sa->lifetime, packets, total);
+		if (life != KIPSEC_LIFE_FRESH)
+			kipsec_sa_crossed(sa, life);
+		if (life == KIPSEC_LIFE_HARD) {
+			job->reason = KIPSEC_DROP_OUT_EXPIRED;
+			return -EKEYEXPIRED;
+		}
+	}
+	job->seq = atomic64_inc_return(&sa->oseq);
+	if (unlikely(job->seq > U32_MAX) && !sa->esn) {
+		/* Never send the same number twice under one key. */
+		kipsec_sa_crossed(sa, KIPSEC_LIFE_HARD);
+		job->reason = KIPSEC_DROP_OUT_SEQ;
+		return -EOVERFLOW;
+	}
+	kipsec_sa_used(sa);
+	return 0;
+}
+
+static int replay_fail(struct kipsec_job *job, enum kipsec_replay_verdict v)
+{
+	static const enum kipsec_reason reason[] = {
+		[KIPSEC_REPLAY_ZERO]	= KIPSEC_DROP_IN_SEQ_ZERO,
+		[KIPSEC_REPLAY_OLD]	= KIPSEC_DROP_IN_REPLAY_OLD,
+		[KIPSEC_REPLAY_DUP]	= KIPSEC_DROP_IN_REPLAY_DUP,
+	};
+
+	job->reason = reason[v];
+	return -EINVAL;
+}
+
+int kipsec_seq_check(struct kipsec_job *job, __be32 low)
+{
+	struct kipsec_replay *replay = job->sa->replay;
+	enum kipsec_replay_verdict v;
+
+	job->seq = ntohl(low);
+	if (!replay)
+		return 0;
+	if (job->sa->esn)
+		job->seq = kipsec_replay_extend(replay, job->seq);
+	v = kipsec_replay_check(replay, job->seq);
+	return likely(v == KIPSEC_REPLAY_OK) ? 0 : replay_fail(job, v);
+}
+
+int kipsec_seq_accept(struct kipsec_job *job, unsigned int bytes)
+{
+	enum kipsec_replay_verdict v = KIPSEC_REPLAY_OK;
+	enum kipsec_life life = KIPSEC_LIFE_FRESH;
+	struct kipsec_sa *sa = job->sa;
+
+	spin_lock(&sa->lock);
+	if (sa->replay)
+		v = kipsec_replay_advance(sa->replay, job->seq);
+	if (v == KIPSEC_REPLAY_OK) {
+		sa->ipackets++;
+		sa->ibytes += bytes;
+		if (unlikely(READ_ONCE(sa->counted)))
+			life = kipsec_lifetime_by_use(&sa->lifetime,
+						      sa->ipackets, sa->ibytes);
+	}
+	spin_unlock(&sa->lock);
+	if (v != KIPSEC_REPLAY_OK)
+		return replay_fail(job, v);
+	if (unlikely(life != KIPSEC_LIFE_FRESH))
+		kipsec_sa_crossed(sa, life);
+	if (life == KIPSEC_LIFE_HARD) {
+		job->reason = KIPSEC_DROP_IN_EXPIRED;
+		return -EKEYEXPIRED;
+	}
+	kipsec_sa_used(sa);
+	return 0;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * sequence.h - sequence numbers, the replay window and what an SA counts
+ * (floor 3).
+ */
+#ifndef _KIPSEC_SEQUENCE_H
+#define _KIPSEC_SEQUENCE_H
+
+#include <linux/types.h>
+
+struct kipsec_job;
+
+/**
+ * kipsec_seq_next() - take a sequence number for a packet to be sent
+ * @job: @job->sa will send it; @job->seq is set
+ * @bytes: of payload, to be counted
+ *
+ * To be called as late as possible: a number that is taken and not sent looks
+ * like a loss to the peer.
+ *
+ * Return: 0, or an errno with @job->reason if a limit or the numbers are used up
+ * (RFC 4303 section 3.3.3: no number is sent twice under one key).
+ */
+int kipsec_seq_next(struct kipsec_job *job, unsigned int bytes);
+
+/**
+ * kipsec_seq_check() - is it worth while to verify a packet that came?
+ * @job: @job->seq is set, to 64 bits with extended sequence numbers
+ * @low: sequence number in the packet
+ *
+ * Return: 0, or an errno with @job->reason.
+ */
+int kipsec_seq_check(struct kipsec_job *job, __be32 low);
+
+/**
+ * kipsec_seq_accept() - the ICV was good: only now the window moves
+ * @job: after kipsec_seq_check()
+ * @bytes: of payload, to be counted
+ *
+ * Return: 0, or an errno with @job->reason if another packet with this number
+ * was faster, or a limit is reached.
+ */
+int kipsec_seq_accept(struct kipsec_job *job, unsigned int bytes);
+
+#endif /* _KIPSEC_SEQUENCE_H */
