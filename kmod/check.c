@@ -10,11 +10,11 @@
  * passed: a mirror, an xfrm_state that stands for the SA and is in no table of
  * xfrm's. The core copies, holds and frees such entries wherever a packet goes.
  */
-#include <linux/inetdevice.h>
 #include <net/xfrm.h>
 
 #include "check.h"
-#include "packet.h"
+#include "header.h"
+#include "reason.h"
 #include "spd.h"
 
 static const char marker;	/* its address tells our mirrors from xfrm's */
@@ -179,8 +179,7 @@ unsigned int kipsec_check(struct kipsec_net *kn, struct sk_buff *skb,
 	vin = judge(in, sp);
 	vfwd = judge(fwd, sp);
 	/* Whether it is for us matters only where the two differ. */
-	forward = vin == vfwd ? !in :
-		  inet_addr_type(kn->net, ip_hdr(skb)->daddr) == RTN_UNICAST;
+	forward = vin == vfwd ? !in : !kipsec_for_us(kn->net, skb);
 	*pol = forward ? fwd : in;
 	if (*pol)
 		kipsec_policy_used(*pol);

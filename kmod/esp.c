@@ -137,12 +137,13 @@ static int esp_output(struct kipsec_job *job)
 {
 	struct kipsec_sa *sa = job->sa;
 	struct kipsec_esp_sa *esp = sa->xf_data;
-	unsigned int payload, clen, pad, tail, head = ESP_HEADER + esp->ivlen;
+	unsigned int clen, pad, tail, head = ESP_HEADER + esp->ivlen;
 	struct ip_esp_hdr *esph;
+	int payload = kipsec_payload_len(job), err;
 	u8 next;
-	int err;
 
-	payload = kipsec_payload_len(job);
+	if (payload < 0)
+		return payload;
 	clen = ALIGN(payload + ESP_TRAILER, esp->block);
 	pad = clen - payload - ESP_TRAILER;
 	tail = pad + ESP_TRAILER + esp->icvlen;

@@ -17,15 +17,16 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter_bridge.h>
 #include <linux/netfilter_ipv4.h>
+#include <linux/netfilter_ipv6.h>
 #include <linux/slab.h>
 #include <net/ip.h>
 #include <net/xfrm.h>
 
 #include "check.h"
+#include "header.h"
 #include "hooks.h"
 #include "input.h"
 #include "output.h"
-#include "packet.h"
 #include "route.h"
 #include "stats.h"
 
@@ -34,11 +35,11 @@
 
 /**
  * struct kipsec_hooks - the hooks of a namespace
- * @ops: out, in
+ * @ops: out and in, of IPv4 and of IPv6
  * @up: registered; under kipsec_net.cfg
  */
 struct kipsec_hooks {
-	struct nf_hook_ops	ops[2];
+	struct nf_hook_ops	ops[4];
 	bool			up;
 };
 
@@ -85,7 +86,10 @@ static bool rest_of_chain(struct sk_buff *skb, const struct nf_hook_state *state
 	struct nf_hook_state st = *state;
 	unsigned int i;
 
-	e = rcu_dereference(net->nf.hooks_ipv4[NF_INET_POST_ROUTING]);
+	if (state->pf == NFPROTO_IPV6)
+		e = rcu_dereference(net->nf.hooks_ipv6[NF_INET_POST_ROUTING]);
+	else
+		e = rcu_dereference(net->nf.hooks_ipv4[NF_INET_POST_ROUTING]);
 	if (!e || e->hooks[e->num_hook_entries - 1].hook == hook_out)
 		return true;
 	for (i = 0; i < e->num_hook_entries; i++)
@@ -102,9 +106,11 @@ static bool out_exempt(const struct sk_buff *skb,
 		       const struct nf_hook_state *state)
 {
 	const struct net_device *out = state->out;
+	bool done = kipsec_is_ip6(skb) ?
+		    IP6CB(skb)->flags & IP6SKB_XFRM_TRANSFORMED :
+		    IPCB(skb)->flags & IPSKB_XFRM_TRANSFORMED;
 
-	return (IPCB(skb)->flags & IPSKB_XFRM_TRANSFORMED) ||	/* done */
-	       (out->flags & IFF_LOOPBACK) ||
+	return done || (out->flags & IFF_LOOPBACK) ||
 	       netif_is_l3_master(out) ||	/* a VRF; comes again */
 	       skb_dst(skb)->xfrm ||		/* xfrm's, and it has decided */
 	       nf_bridge_info_exists(skb);	/* bridged, not routed */
@@ -152,7 +158,7 @@ static unsigned int hook_out(void *priv, struct sk_buff *skb,
 		return stolen(-EINVAL);
 	}
 	pol = kipsec_spd_lookup_out(kn, &fl);
-	if (!pol)
+	if (!pol || !kipsec_policy_meant(pol, &fl))
 		return NF_ACCEPT;
 	kipsec_policy_used(pol);
 	switch (pol->action) {
@@ -169,34 +175,26 @@ static unsigned int hook_out(void *priv, struct sk_buff *skb,
 
 /* --- input in clear ------------------------------------------------------ */
 
-static bool is_ipsec(const struct sk_buff *skb)
-{
-	switch (ip_hdr(skb)->protocol) {
-	case IPPROTO_ESP:
-	case IPPROTO_AH:
-	case IPPROTO_COMP:
-		return true;
-	default:
-		return false;
-	}
-}
-
 /* IPsec for this host is no clear text, whoever's handler takes it. */
 static bool in_exempt(struct kipsec_net *kn, const struct sk_buff *skb)
 {
-	return is_ipsec(skb) &&
-	       inet_addr_type(kn->net, ip_hdr(skb)->daddr) == RTN_LOCAL;
+	struct kipsec_upper up;
+
+	return kipsec_upper_get(skb, &up) && kipsec_is_ipsec(up.proto) &&
+	       kipsec_for_us(kn->net, skb);
 }
 
 /*
  * The packet has been checked by us. Where xfrm has no policies it would find
- * that out by a search, only because the packet has a secpath: spare it that.
+ * that out by a search, only because the packet has a secpath: spare it that
+ * (IPv4 alone has a flag for this).
  */
 static void in_calm_xfrm(const struct net *net, struct sk_buff *skb)
 {
 	const struct netns_xfrm *xfrm = &net->xfrm;
 
-	if (!READ_ONCE(xfrm->policy_count[XFRM_POLICY_IN]) &&
+	if (!kipsec_is_ip6(skb) &&
+	    !READ_ONCE(xfrm->policy_count[XFRM_POLICY_IN]) &&
 	    !READ_ONCE(xfrm->policy_count[XFRM_POLICY_FWD]) &&
 	    xfrm->policy_default[XFRM_POLICY_IN] == XFRM_USERPOLICY_ACCEPT &&
 	    xfrm->policy_default[XFRM_POLICY_FWD] == XFRM_USERPOLICY_ACCEPT)
@@ -216,6 +214,15 @@ static unsigned int in_judge(struct kipsec_net *kn, struct sk_buff *skb,
 	return NF_STOLEN;
 }
 
+static struct kipsec_sa *in_sa(struct kipsec_net *kn, const struct sk_buff *skb)
+{
+	struct kipsec_upper up;
+
+	if (!kipsec_upper_get(skb, &up))
+		return NULL;
+	return kipsec_input_sa(kn, skb, up.off, up.proto);
+}
+
 static unsigned int hook_in(void *priv, struct sk_buff *skb,
 			    const struct nf_hook_state *state)
 {
@@ -232,16 +239,20 @@ static unsigned int hook_in(void *priv, struct sk_buff *skb,
 	}
 	if (!kipsec_whole(state->net, skb, KIPSEC_DEFRAG_IN))
 		return NF_STOLEN;
-	sa = is_ipsec(skb) ? kipsec_input_sa(kn, skb, ip_hdrlen(skb)) : NULL;
-	if (sa) {
-		kipsec_route_early(sa, skb);
-		return NF_ACCEPT;
-	}
 	if (unlikely(!kipsec_flow_get(skb, &fl))) {
 		kipsec_drop(kn, skb, KIPSEC_DROP_IN_INNER, NULL, NULL);
 		return NF_STOLEN;
 	}
+	sa = kipsec_is_ipsec(fl.proto) ? in_sa(kn, skb) : NULL;
+	if (sa) {
+		kipsec_route_early(sa, skb);
+		return NF_ACCEPT;
+	}
 	kipsec_spd_lookup_in(kn, &fl, &in, &fwd);
+	if (in && !kipsec_policy_meant(in, &fl))
+		in = NULL;
+	if (fwd && !kipsec_policy_meant(fwd, &fl))
+		fwd = NULL;
 	if (!in && !fwd)
 		return NF_ACCEPT;
 	return in_judge(kn, skb, in, fwd);
@@ -249,18 +260,18 @@ static unsigned int hook_in(void *priv, struct sk_buff *skb,
 
 /* --- up and down --------------------------------------------------------- */
 
-static const struct nf_hook_ops hook_ops[2] = {
-	{
-		.hook		= hook_out,
-		.pf		= NFPROTO_IPV4,
-		.hooknum	= NF_INET_POST_ROUTING,
-		.priority	= PRI_OUT,
-	}, {
-		.hook		= hook_in,
-		.pf		= NFPROTO_IPV4,
-		.hooknum	= NF_INET_PRE_ROUTING,
-		.priority	= PRI_IN,
-	},
+#define HOOK(function, family, number, order) {	\
+	.hook		= (function),			\
+	.pf		= (family),			\
+	.hooknum	= (number),			\
+	.priority	= (order),			\
+}
+
+static const struct nf_hook_ops hook_ops[] = {
+	HOOK(hook_out, NFPROTO_IPV4, NF_INET_POST_ROUTING, PRI_OUT),
+	HOOK(hook_in, NFPROTO_IPV4, NF_INET_PRE_ROUTING, PRI_IN),
+	HOOK(hook_out, NFPROTO_IPV6, NF_INET_POST_ROUTING, PRI_OUT),
+	HOOK(hook_in, NFPROTO_IPV6, NF_INET_PRE_ROUTING, PRI_IN),
 };
 
 static int hooks_up(struct kipsec_net *kn)

@@ -2,14 +2,14 @@
 /*
  * input.c - from protected packets back to the stack (floor 4).
  *
- *	rcv4() -> SA by SPI -> transform: replay window, crypto (now or later)
+ *	receive() -> SA by SPI -> transform: replay window, crypto (now or later)
  *	  -> input_finish(): strip, policy check, tag -> reinject.c
  *
- * We stand before esp4 in the stack's chain of ESP handlers and answer -EINVAL
- * for an SPI that is not ours, so that the next in line is asked.
+ * We stand before esp4 and its like in the stack's chains of handlers and answer
+ * -EINVAL for an SPI that is not ours, so that the next in line is asked.
  */
-#include <net/esp.h>
 #include <net/ip.h>
+#include <net/ipv6.h>
 #include <net/protocol.h>
 #include <net/xfrm.h>
 
@@ -23,30 +23,23 @@
 #include "xform.h"
 
 struct kipsec_sa *kipsec_input_sa(struct kipsec_net *kn,
-				  const struct sk_buff *skb, int off)
+				  const struct sk_buff *skb, int off, u8 proto)
 {
-	const struct iphdr *iph = ip_hdr(skb);
-	struct kipsec_sa_id id = {
-		.dst.ip	= iph->daddr,
-		.proto	= iph->protocol,
-		.family	= AF_INET,
-	};
-	__be32 buf, *spi;
+	struct kipsec_sa_id id;
 
-	spi = skb_header_pointer(skb, off, sizeof(buf), &buf);
-	if (!spi)
+	if (!kipsec_id_get(skb, skb_network_header(skb), off, proto, &id))
 		return NULL;
-	id.spi = *spi;
 	return kipsec_sad_lookup(kn, &id);
 }
 
 /* Is there one more of our headers inside? Then the check is for later. */
 static bool more_inside(struct kipsec_net *kn, const struct sk_buff *skb)
 {
-	const struct iphdr *iph = ip_hdr(skb);
+	struct kipsec_upper up;
 
-	return iph->protocol == IPPROTO_ESP && !ip_is_fragment(iph) &&
-	       kipsec_input_sa(kn, skb, iph->ihl * 4);
+	return kipsec_upper_get(skb, &up) && !up.fragment &&
+	       kipsec_is_ipsec(up.proto) &&
+	       kipsec_input_sa(kn, skb, up.off, up.proto);
 }
 
 /* Nothing of the outer packet's way through the stack is left on the inner. */
@@ -56,7 +49,7 @@ static void scrub(struct sk_buff *skb)
 	nf_reset_ct(skb);
 	skb_clear_hash(skb);
 	skb->encapsulation = 0;
-	memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
+	memset(skb->cb, 0, max(sizeof(*IPCB(skb)), sizeof(*IP6CB(skb))));
 }
 
 static unsigned int check_inner(struct kipsec_net *kn, struct sk_buff *skb,
@@ -173,10 +166,10 @@ static void input_sa(struct kipsec_net *kn, struct kipsec_sa *sa,
 
 /* --- the stack's side ---------------------------------------------------- */
 
-static int rcv4(struct sk_buff *skb)
+static int receive(struct sk_buff *skb, u8 proto)
 {
 	struct kipsec_net *kn = kipsec_net(dev_net(skb->dev));
-	struct kipsec_sa *sa = kipsec_input_sa(kn, skb, 0);
+	struct kipsec_sa *sa = kipsec_input_sa(kn, skb, 0, proto);
 
 	if (!sa) {
 		if (kipsec_sad_count(kn))
@@ -188,31 +181,109 @@ static int rcv4(struct sk_buff *skb)
 }
 
 /* UDP encapsulation (RFC 3948) is not ours yet; xfrm may want it. */
-static int rcv4_encap(struct sk_buff *skb, int nexthdr, __be32 spi,
-		      int encap_type)
+static int rcv_encap(struct sk_buff *skb, int nexthdr, __be32 spi,
+		     int encap_type)
 {
 	return -EINVAL;
 }
 
-static int rcv4_cb(struct sk_buff *skb, int err)
+static int rcv_cb(struct sk_buff *skb, int err)
 {
 	return 0;
 }
 
-static struct xfrm4_protocol esp4 = {
-	.handler	= rcv4,
-	.input_handler	= rcv4_encap,
-	.cb_handler	= rcv4_cb,
-	.err_handler	= kipsec_pmtu_icmp4,
-	.priority	= 1000,		/* esp4 has 0, VTI 100 */
+/* A handler is not told for which protocol it was called: one for each. */
+#define PROTOCOL(name, NAME)						\
+static int name##_rcv(struct sk_buff *skb)				\
+{									\
+	return receive(skb, IPPROTO_##NAME);				\
+}									\
+									\
+static int name##_err6(struct sk_buff *skb, struct inet6_skb_parm *opt,	\
+		       u8 type, u8 code, int off, __be32 info)		\
+{									\
+	return kipsec_pmtu_icmp6(skb, IPPROTO_##NAME, type, off,	\
+				 ntohl(info));				\
+}
+
+PROTOCOL(esp, ESP)
+PROTOCOL(ah, AH)
+PROTOCOL(comp, COMP)
+
+#define PRIORITY	1000	/* esp4 and its like have 0, VTI 100 */
+
+#define HANDLERS(name)				\
+	.handler	= name##_rcv,		\
+	.input_handler	= rcv_encap,		\
+	.cb_handler	= rcv_cb,		\
+	.priority	= PRIORITY
+
+/**
+ * struct kipsec_protocol - what the stack calls for a protocol
+ * @proto: IPPROTO_*
+ * @ip4: for packets of IPv4
+ * @ip6: for packets of IPv6
+ */
+struct kipsec_protocol {
+	u8			proto;
+	struct xfrm4_protocol	ip4;
+	struct xfrm6_protocol	ip6;
 };
+
+static struct kipsec_protocol protocols[] = {
+	{
+		.proto	= IPPROTO_ESP,
+		.ip4	= { HANDLERS(esp), .err_handler = kipsec_pmtu_icmp4 },
+		.ip6	= { HANDLERS(esp), .err_handler = esp_err6 },
+	}, {
+		.proto	= IPPROTO_AH,
+		.ip4	= { HANDLERS(ah), .err_handler = kipsec_pmtu_icmp4 },
+		.ip6	= { HANDLERS(ah), .err_handler = ah_err6 },
+	}, {
+		.proto	= IPPROTO_COMP,
+		.ip4	= { HANDLERS(comp), .err_handler = kipsec_pmtu_icmp4 },
+		.ip6	= { HANDLERS(comp), .err_handler = comp_err6 },
+	},
+};
+
+static int protocol_register(struct kipsec_protocol *p)
+{
+	int err = xfrm4_protocol_register(&p->ip4, p->proto);
+
+	if (err || !IS_ENABLED(CONFIG_IPV6))
+		return err;
+	err = xfrm6_protocol_register(&p->ip6, p->proto);
+	if (err)
+		xfrm4_protocol_deregister(&p->ip4, p->proto);
+	return err;
+}
+
+static void deregister(unsigned int n)
+{
+	while (n--) {
+		if (IS_ENABLED(CONFIG_IPV6))
+			xfrm6_protocol_deregister(&protocols[n].ip6,
+						  protocols[n].proto);
+		xfrm4_protocol_deregister(&protocols[n].ip4, protocols[n].proto);
+	}
+}
 
 int kipsec_input_start(void)
 {
-	return xfrm4_protocol_register(&esp4, IPPROTO_ESP);
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < ARRAY_SIZE(protocols); i++) {
+		err = protocol_register(&protocols[i]);
+		if (err) {
+			deregister(i);
+			return err;
+		}
+	}
+	return 0;
 }
 
 void kipsec_input_stop(void)
 {
-	xfrm4_protocol_deregister(&esp4, IPPROTO_ESP);
+	deregister(ARRAY_SIZE(protocols));
 }

@@ -15,14 +15,15 @@ struct sk_buff;
  * kipsec_input_sa() - the SA for which a packet claims to be
  * @kn: the namespace
  * @skb: network header set
- * @off: of the ESP header from the start of the data
+ * @off: of the IPsec header from the start of the data
+ * @proto: which one it is
  *
  * Context: RCU read side. Return: the SA or NULL.
  */
 struct kipsec_sa *kipsec_input_sa(struct kipsec_net *kn,
-				  const struct sk_buff *skb, int off);
+				  const struct sk_buff *skb, int off, u8 proto);
 
-/** kipsec_input_start() - take ESP from the stack; once per module load */
+/** kipsec_input_start() - take ESP, AH and IPComp from the stack; once per module load */
 int kipsec_input_start(void);
 
 /** kipsec_input_stop() - no packet enters after this */

@@ -7,6 +7,7 @@
  *	  -> send_outer() -> ip_local_out()
  */
 #include <net/ip.h>
+#include <net/ip6_route.h>
 #include <net/xfrm.h>
 
 #include "output.h"
@@ -64,6 +65,29 @@ bool kipsec_path_find(struct kipsec_net *kn, struct kipsec_policy *pol,
 
 /* --- sending ------------------------------------------------------------- */
 
+static int local_out4(struct net *net, struct sk_buff *skb)
+{
+	memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
+	IPCB(skb)->flags = IPSKB_XFRM_TRANSFORMED;
+	return ip_local_out(net, skb->sk, skb);
+}
+
+#if IS_ENABLED(CONFIG_IPV6)
+static int local_out6(struct net *net, struct sk_buff *skb)
+{
+	memset(IP6CB(skb), 0, sizeof(*IP6CB(skb)));
+	IP6CB(skb)->flags = IP6SKB_XFRM_TRANSFORMED;
+	/* What may not be fragmented has been refused by kipsec_fit(). */
+	skb->ignore_df = 1;
+	return ip6_local_out(net, skb->sk, skb);
+}
+#else
+static int local_out6(struct net *net, struct sk_buff *skb)
+{
+	return local_out4(net, skb);
+}
+#endif
+
 /*
  * The outer packet is a packet of this host's: it has no part in the inner
  * one's connection tracking (NAT would mangle it) or secpath.
@@ -83,13 +107,11 @@ static int send_outer(struct kipsec_sa *sa, struct sk_buff *skb,
 	skb_dst_set_noref(skb, dst);
 	nf_reset_ct(skb);
 	secpath_reset(skb);
-	memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
-	IPCB(skb)->flags = IPSKB_XFRM_TRANSFORMED;
-	skb->protocol = htons(ETH_P_IP);
 	skb->ip_summed = CHECKSUM_NONE;
 	skb->encapsulation = 0;
 	kipsec_count(kn, KIPSEC_COUNT_OUT_PROTECTED);
-	err = ip_local_out(kn->net, skb->sk, skb);
+	err = kipsec_is_ip6(skb) ? local_out6(kn->net, skb) :
+				   local_out4(kn->net, skb);
 	return net_xmit_eval(err) < 0 ? err : 0;
 }
 

@@ -1,75 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * packet.c - work on packets that knows the address family (floor 3).
+ * packet.c - changing packets of both families (floor 3).
  *
  * Nothing here or above writes into memory that a packet does not own: a
  * transform works on a linear buffer that no clone shares, or on a fresh copy
  * of it. Pages in fragments (files that were spliced into a socket, a TCP
  * retransmit queue) are only ever read.
  */
-#include <linux/icmp.h>
 #include <net/dsfield.h>
 #include <net/inet_ecn.h>
 
 #include "packet.h"
 #include "stats.h"
-
-/* --- flows --------------------------------------------------------------- */
-
-/* Ports, or type and code of ICMP. False if the packet is too short for them. */
-static noinline bool flow_upper(const struct sk_buff *skb,
-				struct kipsec_flow *fl, int off)
-{
-	__be16 buf[2], *ports;
-	u8 *icmp;
-
-	switch (fl->proto) {
-	case IPPROTO_TCP:
-	case IPPROTO_UDP:
-	case IPPROTO_UDPLITE:
-	case IPPROTO_SCTP:
-	case IPPROTO_DCCP:
-		ports = skb_header_pointer(skb, off, sizeof(buf), buf);
-		if (!ports)
-			return false;
-		fl->sport = ports[0];
-		fl->dport = ports[1];
-		return true;
-	case IPPROTO_ICMP:
-		icmp = skb_header_pointer(skb, off, 2, buf);
-		if (!icmp)
-			return false;
-		fl->sport = htons(icmp[0]);
-		fl->dport = htons(icmp[1]);
-		return true;
-	default:
-		return true;
-	}
-}
-
-bool kipsec_flow_get(const struct sk_buff *skb, struct kipsec_flow *fl)
-{
-	const struct iphdr *iph = ip_hdr(skb);
-	const u8 *upper = (const u8 *)iph + iph->ihl * 4;
-	u8 proto = iph->protocol;
-
-	fl->w[1] = 0;
-	fl->family = AF_INET;
-	fl->proto = proto;
-	fl->addr[0] = iph->saddr;
-	fl->addr[1] = iph->daddr;
-	/* Most packets are whole, and TCP or UDP with the ports at hand. */
-	if (likely((proto == IPPROTO_UDP || proto == IPPROTO_TCP) &&
-		   !(iph->frag_off & htons(IP_OFFSET)) &&
-		   upper + sizeof(u32) <= skb_tail_pointer(skb))) {
-		fl->w[0] = *(const u32 *)upper;
-		return true;
-	}
-	fl->w[0] = 0;
-	if (iph->frag_off & htons(IP_OFFSET))
-		return true;
-	return flow_upper(skb, fl, upper - skb->data);
-}
 
 /* --- ownership ----------------------------------------------------------- */
 
@@ -149,7 +91,22 @@ bool kipsec_own_input(struct kipsec_job *job)
 	return packet_copy(job, skb_headroom(skb), 0);
 }
 
-/* --- headers ------------------------------------------------------------- */
+/* --- outgoing headers ---------------------------------------------------- */
+
+int kipsec_payload_len(struct kipsec_job *job)
+{
+	u8 *nexthdr;
+	int head;
+
+	if (kipsec_job_tunnel(job))
+		return job->skb->len;
+	head = kipsec_next_header(job->skb, &nexthdr);
+	if (unlikely(head < 0)) {
+		job->reason = KIPSEC_DROP_OUT_MALFORMED;
+		return head;
+	}
+	return job->skb->len - head;
+}
 
 static __be16 outer_df(const struct kipsec_knobs *knobs,
 		       const struct sk_buff *skb, const struct iphdr *inner)
@@ -162,8 +119,37 @@ static __be16 outer_df(const struct kipsec_knobs *knobs,
 	case 1:
 		return htons(IP_DF);
 	default:
-		return inner->frag_off & htons(IP_DF);
+		/* IPv6 has no routers that fragment. */
+		return inner->version == 6 ? htons(IP_DF) :
+					     inner->frag_off & htons(IP_DF);
 	}
+}
+
+static void put_outer4(const struct kipsec_sa *sa, struct sk_buff *skb, u8 tos,
+		       __be16 df)
+{
+	struct iphdr *iph = ip_hdr(skb);
+
+	iph->version = 4;
+	iph->ihl = 5;
+	iph->tos = tos;
+	iph->frag_off = df;
+	iph->ttl = READ_ONCE(sa->net->net->ipv4.sysctl_ip_default_ttl);
+	iph->protocol = sa->id.proto;
+	iph->saddr = sa->src.ip;
+	iph->daddr = sa->id.dst.ip;
+	ip_select_ident(sa->net->net, skb, NULL);
+}
+
+static void put_outer6(const struct kipsec_sa *sa, struct sk_buff *skb, u8 tos)
+{
+	struct ipv6hdr *ip6 = ipv6_hdr(skb);
+
+	ip6_flow_hdr(ip6, tos, 0);
+	ip6->nexthdr = sa->id.proto;
+	ip6->hop_limit = READ_ONCE(sa->net->net->ipv6.devconf_all->hop_limit);
+	ip6->saddr = sa->src.ip6;
+	ip6->daddr = sa->id.dst.ip6;
 }
 
 /* A new header in front of a whole packet. */
@@ -172,42 +158,40 @@ static u8 push_tunnel(struct kipsec_job *job, unsigned int head)
 	const struct kipsec_knobs *knobs = &job->sa->net->knobs;
 	const struct kipsec_sa *sa = job->sa;
 	struct sk_buff *skb = job->skb;
-	const struct iphdr *inner = ip_hdr(skb);
-	struct iphdr *iph;
-	u8 tos;
+	unsigned int outer = kipsec_ip_header(sa->id.family);
+	__be16 df = outer_df(knobs, skb, ip_hdr(skb));
+	u8 next = kipsec_is_ip6(skb) ? IPPROTO_IPV6 : IPPROTO_IPIP;
+	u8 tos = kipsec_tos(skb);
 
 	/* RFC 6040 section 4.1: copy, congestion marks too, or none of them. */
-	tos = ipv4_get_dsfield(inner);
 	if (!READ_ONCE(knobs->ecn))
 		tos &= ~INET_ECN_MASK;
-	__skb_push(skb, sizeof(*iph) + head);
+	__skb_push(skb, outer + head);
 	skb_reset_network_header(skb);
-	skb_set_transport_header(skb, sizeof(*iph));
-	iph = ip_hdr(skb);
-	iph->version = 4;
-	iph->ihl = 5;
-	iph->tos = tos;
-	iph->frag_off = outer_df(knobs, skb, inner);
-	iph->ttl = READ_ONCE(sa->net->net->ipv4.sysctl_ip_default_ttl);
-	iph->protocol = sa->id.proto;
-	iph->saddr = sa->src.ip;
-	iph->daddr = sa->id.dst.ip;
-	ip_select_ident(sa->net->net, skb, NULL);
-	return IPPROTO_IPIP;
+	skb_set_transport_header(skb, outer);
+	if (sa->id.family == AF_INET6) {
+		put_outer6(sa, skb, tos);
+		skb->protocol = htons(ETH_P_IPV6);
+	} else {
+		put_outer4(sa, skb, tos, df);
+		skb->protocol = htons(ETH_P_IP);
+	}
+	return next;
 }
 
 /* The packet's own header moves forward; its protocol goes into the trailer. */
 static u8 push_transport(struct kipsec_job *job, unsigned int head)
 {
 	struct sk_buff *skb = job->skb;
-	unsigned int ihl = ip_hdrlen(skb);
-	u8 next = ip_hdr(skb)->protocol;
+	u8 *nexthdr, next;
+	int len = kipsec_next_header(skb, &nexthdr);
 
+	next = *nexthdr;
+	*nexthdr = job->sa->id.proto;
 	__skb_push(skb, head);
-	memmove(skb->data, skb->data + head, ihl);
+	memmove(skb->data, skb->data + head, len);
 	skb_reset_network_header(skb);
-	skb_set_transport_header(skb, ihl);
-	ip_hdr(skb)->protocol = job->sa->id.proto;
+	skb_set_transport_header(skb, len);
 	return next;
 }
 
@@ -217,39 +201,84 @@ u8 kipsec_push(struct kipsec_job *job, unsigned int head)
 					push_transport(job, head);
 }
 
+/* --- incoming headers ---------------------------------------------------- */
+
 #define POP_FAIL(reason)	(-1 - KIPSEC_DROP_##reason)
 
-/* The inner packet was there all along; the outer header goes. */
-static int pop_tunnel(struct sk_buff *skb, bool ecn)
+/* Length of the inner packet if its IP header is sound, else 0. */
+static unsigned int inner_len4(struct sk_buff *skb)
 {
-	u8 outer_tos = ip_hdr(skb)->tos;
-	struct iphdr *iph = (struct iphdr *)skb->data;
+	const struct iphdr *iph;
 	unsigned int len;
 
 	if (!pskb_may_pull(skb, sizeof(*iph)))
-		return POP_FAIL(IN_INNER);
-	iph = (struct iphdr *)skb->data;
+		return 0;
+	iph = (const struct iphdr *)skb->data;
 	len = ntohs(iph->tot_len);
 	if (iph->version != 4 || iph->ihl < 5 || len < iph->ihl * 4 ||
 	    len > skb->len || !pskb_may_pull(skb, iph->ihl * 4))
+		return 0;
+	return len;
+}
+
+static unsigned int inner_len6(struct sk_buff *skb)
+{
+	const struct ipv6hdr *ip6;
+	unsigned int len;
+
+	if (!pskb_may_pull(skb, sizeof(*ip6)))
+		return 0;
+	ip6 = (const struct ipv6hdr *)skb->data;
+	len = sizeof(*ip6) + ntohs(ip6->payload_len);
+	return ip6->version == 6 && len <= skb->len ? len : 0;
+}
+
+static void set_ce(struct sk_buff *skb)
+{
+	if (kipsec_is_ip6(skb))
+		IP6_ECN_set_ce(skb, ipv6_hdr(skb));
+	else
+		IP_ECN_set_ce(ip_hdr(skb));
+}
+
+/* The inner packet was there all along; the outer header goes. */
+static int pop_tunnel(struct sk_buff *skb, u8 next, bool ecn)
+{
+	u8 outer_tos = kipsec_tos(skb);
+	unsigned int len;
+
+	len = next == IPPROTO_IPV6 ? inner_len6(skb) : inner_len4(skb);
+	if (!len)
 		return POP_FAIL(IN_INNER);
 	/* What follows the packet is padding of the peer's (RFC 4303, 2.7). */
 	__skb_trim(skb, len);
 	skb_reset_network_header(skb);
+	skb->protocol = next == IPPROTO_IPV6 ? htons(ETH_P_IPV6) :
+					       htons(ETH_P_IP);
 	if (ecn && INET_ECN_is_ce(outer_tos))
-		IP_ECN_set_ce(ip_hdr(skb));
+		set_ce(skb);
 	return 0;
 }
 
-/* The outer header becomes the packet's own again. */
+/*
+ * The outer header becomes the packet's own again. The transport header is where
+ * the transform's was, right behind what is left of the IP header.
+ */
 static int pop_transport(struct sk_buff *skb, u8 next)
 {
-	unsigned int ihl = ip_hdrlen(skb);
+	int len = skb_transport_header(skb) - skb_network_header(skb);
+	struct ipv6hdr *ip6;
 	struct iphdr *iph;
 
-	memmove(skb->data - ihl, skb_network_header(skb), ihl);
-	__skb_push(skb, ihl);
+	memmove(skb->data - len, skb_network_header(skb), len);
+	__skb_push(skb, len);
 	skb_reset_network_header(skb);
+	if (kipsec_is_ip6(skb)) {
+		ip6 = ipv6_hdr(skb);
+		((u8 *)ip6)[IP6CB(skb)->nhoff] = next;
+		ip6->payload_len = htons(skb->len - sizeof(*ip6));
+		return 0;
+	}
 	iph = ip_hdr(skb);
 	iph->protocol = next;
 	iph->tot_len = htons(skb->len);
@@ -257,24 +286,34 @@ static int pop_transport(struct sk_buff *skb, u8 next)
 	return 0;
 }
 
+/* Packet sockets read the protocol out of the link-layer header. */
+static void pop_mac(struct sk_buff *skb)
+{
+	skb_mac_header_rebuild(skb);
+	if (skb->mac_len == ETH_HLEN)
+		eth_hdr(skb)->h_proto = skb->protocol;
+}
+
 int kipsec_pop(struct sk_buff *skb, u8 next, const struct kipsec_sa *sa,
 	       bool ecn)
 {
+	bool inner = next == IPPROTO_IPIP ||
+		     (IS_ENABLED(CONFIG_IPV6) && next == IPPROTO_IPV6);
 	int err;
 
 	if (next == IPPROTO_NONE)
 		return POP_FAIL(IN_DUMMY);
-	if (sa->mode == KIPSEC_MODE_TUNNEL && next != IPPROTO_IPIP)
+	if (sa->mode == KIPSEC_MODE_TUNNEL && !inner)
 		return POP_FAIL(IN_NEXT_HEADER);
 	/* An SA of no stated mode takes an inner IP header for a tunnel. */
-	if (next == IPPROTO_IPIP && sa->mode != KIPSEC_MODE_TRANSPORT)
-		err = pop_tunnel(skb, ecn);
+	if (inner && sa->mode != KIPSEC_MODE_TRANSPORT)
+		err = pop_tunnel(skb, next, ecn);
 	else
 		err = pop_transport(skb, next);
 	if (err)
 		return err;
-	skb_set_transport_header(skb, ip_hdrlen(skb));
-	skb_mac_header_rebuild(skb);
-	skb->protocol = htons(ETH_P_IP);
+	skb_set_transport_header(skb, kipsec_ip_header(ip_hdr(skb)->version == 6 ?
+						       AF_INET6 : AF_INET));
+	pop_mac(skb);
 	return 0;
 }

@@ -1,25 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * packet.h - work on packets that knows the address family (floor 3): flows,
- * ownership of memory, and the IP header in front of a transform's.
+ * packet.h - changing packets of both families (floor 3): ownership of memory,
+ * and the IP header in front of a transform's.
  */
 #ifndef _KIPSEC_PACKET_H
 #define _KIPSEC_PACKET_H
 
-#include <linux/ip.h>
-#include <linux/ipv6.h>
-#include <linux/skbuff.h>
-#include <net/ip.h>
-
 #include "../offload/crypto.h"
-#include "selector.h"
-
-/** kipsec_ip_header() - bytes of an IP header without options */
-static inline unsigned int kipsec_ip_header(u8 family)
-{
-	return family == AF_INET6 ? sizeof(struct ipv6hdr) :
-				    sizeof(struct iphdr);
-}
+#include "header.h"
 
 /** kipsec_job_tunnel() - does the SA at work add an IP header? */
 static inline bool kipsec_job_tunnel(const struct kipsec_job *job)
@@ -29,59 +17,14 @@ static inline bool kipsec_job_tunnel(const struct kipsec_job *job)
 
 /**
  * kipsec_payload_len() - bytes that the SA at work protects
- * @job: the packet
+ * @job: the packet; @job->skb starts at its IP header
  *
- * @job->skb starts at its IP header: all of it in tunnel mode, what follows the
- * header in transport mode.
- */
-static inline unsigned int kipsec_payload_len(const struct kipsec_job *job)
-{
-	if (kipsec_job_tunnel(job))
-		return job->skb->len;
-	return job->skb->len - ip_hdrlen(job->skb);
-}
-
-/**
- * kipsec_flow_get() - what the policy look-up sees of a packet
- * @skb: with the network header set; not changed
- * @fl: filled in
+ * All of it in tunnel mode, what follows the header in transport mode; with IPv6
+ * a part of the extension headers belongs to the header.
  *
- * A fragment other than the first has no ports.
- *
- * Return: false if the headers cannot be read.
+ * Return: bytes, or a negative errno with @job->reason.
  */
-bool kipsec_flow_get(const struct sk_buff *skb, struct kipsec_flow *fl);
-
-/*
- * Who reassembles, for kipsec_whole(): fragments of different numbers never
- * meet. The kernel's own numbers are small.
- */
-#define KIPSEC_DEFRAG_IN	0x4b000000	/* in clear, on input */
-#define KIPSEC_DEFRAG_OUT	0x4b000001	/* of a raw socket */
-#define KIPSEC_DEFRAG_SA	0x80000000	/* and up: out of one SA */
-
-/**
- * kipsec_whole() - a fragment has no ports, so policies see whole packets only
- * @net: the namespace
- * @skb: the packet
- * @user: one of the above
- *
- * Return: true if it was whole, or is now, with this fragment; false if it was
- * kept until the others come.
- */
-static inline bool kipsec_whole(struct net *net, struct sk_buff *skb, u32 user)
-{
-	int err;
-
-	if (likely(!ip_is_fragment(ip_hdr(skb))))
-		return true;
-	local_bh_disable();
-	err = ip_defrag(net, skb, user);
-	local_bh_enable();
-	if (!err)
-		skb->ignore_df = 1;	/* it did not come in one piece */
-	return !err;
-}
+int kipsec_payload_len(struct kipsec_job *job);
 
 /**
  * kipsec_own_output() - make sure that we may write

@@ -37,13 +37,6 @@ static int get_selector(const struct kipsec_pfkey_req *rq,
 	sel->dport = dst->port;
 	sel->family = dst->family;
 	sel->proto = dst->proto ?: KIPSEC_PROTO_ANY;
-	/*
-	 * The data path does not look at IPv6 packets yet. A policy that nobody
-	 * enforces would let them pass in clear while it is listed as if it
-	 * protected them, so it is refused. This is the one place to change.
-	 */
-	if (sel->family == AF_INET6)
-		return -EAFNOSUPPORT;
 	return 0;
 }
 

@@ -3,13 +3,14 @@
  * pmtu.c - packets that do not fit (floor 4).
  */
 #include <linux/icmp.h>
-#include <net/esp.h>
+#include <linux/icmpv6.h>
 #include <net/icmp.h>
 #include <net/ip.h>
+#include <net/ip6_route.h>
 #include <net/tcp.h>
 
+#include "header.h"
 #include "output.h"
-#include "packet.h"
 #include "pmtu.h"
 #include "route.h"
 #include "xform.h"
@@ -35,7 +36,13 @@ static unsigned int path_inner_max(const struct kipsec_path *path,
 /* Tell the sender, here or beyond the wire. */
 static void tell_sender(struct sk_buff *skb, unsigned int mtu)
 {
-	if (IPCB(skb)->flags & IPSKB_FORWARDED)
+#if IS_ENABLED(CONFIG_IPV6)
+	if (kipsec_is_ip6(skb) && IP6CB(skb)->flags & IP6SKB_FORWARDED) {
+		icmpv6_ndo_send(skb, ICMPV6_PKT_TOOBIG, 0, mtu);
+		return;
+	}
+#endif
+	if (!kipsec_is_ip6(skb) && IPCB(skb)->flags & IPSKB_FORWARDED)
 		icmp_ndo_send(skb, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED,
 			      htonl(mtu));
 	else
@@ -64,6 +71,20 @@ static int fit_gso(struct sk_buff *skb, unsigned int mtu)
 	return 0;
 }
 
+/*
+ * A packet that does not fit: may its protected form be fragmented? An IPv6
+ * packet must not, unless it is so short that no link may refuse it.
+ */
+static bool may_fragment(const struct sk_buff *skb, unsigned int *mtu)
+{
+	if (skb->ignore_df)
+		return true;
+	if (!kipsec_is_ip6(skb))
+		return !(ip_hdr(skb)->frag_off & htons(IP_DF));
+	*mtu = max_t(unsigned int, *mtu, IPV6_MIN_MTU);
+	return skb->len <= *mtu;
+}
+
 int kipsec_fit(struct sk_buff *skb, const struct kipsec_path *path,
 	       const struct dst_entry *dst)
 {
@@ -77,31 +98,60 @@ int kipsec_fit(struct sk_buff *skb, const struct kipsec_path *path,
 		return fit_gso(skb, mtu);
 	if (skb->len <= mtu)
 		return 0;
-	if (!(ip_hdr(skb)->frag_off & htons(IP_DF)) || skb->ignore_df)
-		return 0;	/* the outer packet is fragmented */
+	if (may_fragment(skb, &mtu)) {
+		skb->ignore_df = 1;	/* of the outer packet */
+		return 0;
+	}
 	tell_sender(skb, mtu);
 	return -EMSGSIZE;
+}
+
+/* RFC 4301 section 8.2: only what names an SA of ours, both ends of it. */
+static struct kipsec_sa *icmp_sa(const struct sk_buff *skb, int off, u8 proto)
+{
+	const struct ipv6hdr *ip6 = (const struct ipv6hdr *)skb->data;
+	const struct iphdr *iph = (const struct iphdr *)skb->data;
+	struct kipsec_net *kn = kipsec_net(dev_net(skb->dev));
+	union kipsec_addr src = { };
+	struct kipsec_sa_id id;
+	struct kipsec_sa *sa;
+
+	if (!kipsec_id_get(skb, skb->data, off, proto, &id))
+		return NULL;
+	if (id.family == AF_INET6)
+		src.ip6 = ip6->saddr;
+	else
+		src.ip = iph->saddr;
+	sa = kipsec_sad_lookup(kn, &id);
+	return sa && kipsec_addr_equal(&sa->src, &src, id.family) ? sa : NULL;
+}
+
+static void learn(struct kipsec_sa *sa, u32 mtu)
+{
+	WRITE_ONCE(sa->pmtu_until, kipsec_now() + PMTU_LIFE);
+	WRITE_ONCE(sa->pmtu, mtu);
 }
 
 int kipsec_pmtu_icmp4(struct sk_buff *skb, u32 mtu)
 {
 	const struct iphdr *iph = (const struct iphdr *)skb->data;
-	const struct ip_esp_hdr *esph = (void *)(skb->data + iph->ihl * 4);
-	struct kipsec_net *kn = kipsec_net(dev_net(skb->dev));
-	struct kipsec_sa_id id = {
-		.dst.ip	= iph->daddr,
-		.spi	= esph->spi,
-		.proto	= iph->protocol,
-		.family	= AF_INET,
-	};
-	struct kipsec_sa *sa = kipsec_sad_lookup(kn, &id);
+	struct kipsec_sa *sa = icmp_sa(skb, iph->ihl * 4, iph->protocol);
 
-	if (!sa || sa->src.ip != iph->saddr)
+	if (!sa)
 		return -ENOENT;
 	if (icmp_hdr(skb)->type == ICMP_DEST_UNREACH &&
-	    icmp_hdr(skb)->code == ICMP_FRAG_NEEDED && mtu >= PMTU_MIN) {
-		WRITE_ONCE(sa->pmtu_until, kipsec_now() + PMTU_LIFE);
-		WRITE_ONCE(sa->pmtu, mtu);
-	}
+	    icmp_hdr(skb)->code == ICMP_FRAG_NEEDED && mtu >= PMTU_MIN)
+		learn(sa, mtu);
+	return 0;
+}
+
+int kipsec_pmtu_icmp6(struct sk_buff *skb, u8 proto, u8 type, int off, u32 mtu)
+{
+	struct kipsec_sa *sa = icmp_sa(skb, off, proto);
+
+	if (!sa)
+		return -ENOENT;
+	if (type == ICMPV6_PKT_TOOBIG && mtu >= IPV6_MIN_MTU)
+		learn(sa, mtu);
 	return 0;
 }

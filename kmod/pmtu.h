@@ -5,6 +5,8 @@
 #ifndef _KIPSEC_PMTU_H
 #define _KIPSEC_PMTU_H
 
+#include <linux/types.h>
+
 struct dst_entry;
 struct kipsec_path;
 struct sk_buff;
@@ -32,5 +34,17 @@ int kipsec_fit(struct sk_buff *skb, const struct kipsec_path *path,
  * Return: 0 if it was ours, -ENOENT if not.
  */
 int kipsec_pmtu_icmp4(struct sk_buff *skb, u32 mtu);
+
+/**
+ * kipsec_pmtu_icmp6() - ICMPv6 about a packet that we may have sent
+ * @skb: data at the IPv6 header that the message quotes
+ * @proto: IPsec protocol of the quoted packet
+ * @type: of the message
+ * @off: of the IPsec header from the start of the data
+ * @mtu: that the message states
+ *
+ * Context: RCU read side. Return: 0 if it was ours, else -ENOENT.
+ */
+int kipsec_pmtu_icmp6(struct sk_buff *skb, u8 proto, u8 type, int off, u32 mtu);
 
 #endif /* _KIPSEC_PMTU_H */

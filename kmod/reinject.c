@@ -17,6 +17,7 @@
 #include <net/gro_cells.h>
 
 #include "compat/compat.h"
+#include "header.h"
 #include "reinject.h"
 
 #define MAX_DEPTH	2	/* tunnels within tunnels on one kernel stack */
@@ -28,7 +29,8 @@ static DEFINE_PER_CPU(unsigned int, depth);
 void kipsec_reinject(struct sk_buff *skb)
 {
 	skb->pkt_type = PACKET_HOST;
-	if (ip_hdr(skb)->protocol == IPPROTO_TCP &&
+	if ((kipsec_is_ip6(skb) ? ipv6_hdr(skb)->nexthdr :
+				  ip_hdr(skb)->protocol) == IPPROTO_TCP &&
 	    (skb->dev->features & NETIF_F_GRO)) {
 		gro_cells_receive(&cells, skb);
 		return;

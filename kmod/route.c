@@ -12,34 +12,36 @@
  * our packets once more.
  */
 #include <linux/netdevice.h>
+#include <net/addrconf.h>
 #include <net/ip.h>
+#include <net/ip6_fib.h>
+#include <net/ip6_route.h>
 #include <net/route.h>
 
 #include "reinject.h"
 #include "route.h"
 #include "sad.h"
 
-static u16 dst_rtype(const struct dst_entry *dst)
-{
-	return container_of(dst, struct rtable, dst)->rt_type;
-}
+/* --- IPv4 ---------------------------------------------------------------- */
 
-static struct rtable *route_lookup4(const struct kipsec_sa *sa)
+static struct dst_entry *lookup4(const struct kipsec_sa *sa)
 {
 	struct flowi4 fl4 = {
 		.saddr = sa->src.ip,
 		.daddr = sa->id.dst.ip,
 	};
+	struct rtable *rt = ip_route_output_key(sa->net->net, &fl4);
 
-	return ip_route_output_key(sa->net->net, &fl4);
+	return IS_ERR(rt) ? NULL : &rt->dst;
 }
 
 /* A copy that shares nothing with the routing table but the device. */
-static struct dst_entry *route_copy4(const struct rtable *rt)
+static struct dst_entry *copy4(const struct dst_entry *dst)
 {
+	const struct rtable *rt = container_of(dst, struct rtable, dst);
 	struct rtable *own;
 
-	own = rt_dst_alloc(rt->dst.dev, rt->rt_flags, rt->rt_type, true);
+	own = rt_dst_alloc(dst->dev, rt->rt_flags, rt->rt_type, true);
 	if (!own)
 		return NULL;
 	own->rt_iif = rt->rt_iif;
@@ -49,22 +51,95 @@ static struct dst_entry *route_copy4(const struct rtable *rt)
 		own->rt_gw4 = rt->rt_gw4;
 	else if (rt->rt_gw_family == AF_INET6)
 		own->rt_gw6 = rt->rt_gw6;
-	own->dst.output = rt->dst.output;
+	own->dst.output = dst->output;
 	return &own->dst;
 }
+
+/* --- IPv6 ---------------------------------------------------------------- */
+
+#if IS_ENABLED(CONFIG_IPV6)
+static struct dst_entry *lookup6(const struct kipsec_sa *sa)
+{
+	struct flowi6 fl6 = {
+		.saddr = sa->src.ip6,
+		.daddr = sa->id.dst.ip6,
+	};
+	struct dst_entry *dst = ip6_route_output(sa->net->net, NULL, &fl6);
+
+	if (!dst->error)
+		return dst;
+	dst_release(dst);
+	return NULL;
+}
+
+static const struct rt6_info *rt6_of(const struct dst_entry *dst)
+{
+	return container_of(dst, struct rt6_info, dst);
+}
+
+/* It keeps the table's entry, by whose cookie one sees that routes changed. */
+static struct dst_entry *copy6(const struct dst_entry *dst)
+{
+	const struct rt6_info *rt = rt6_of(dst);
+	struct fib6_info *from;
+	struct rt6_info *own;
+
+	own = ip6_dst_alloc(dev_net(dst->dev), dst->dev, 0);
+	if (!own)
+		return NULL;
+	own->rt6i_idev = in6_dev_get(dst->dev);
+	own->rt6i_flags = rt->rt6i_flags & ~(RTF_CACHE | RTF_PCPU);
+	own->rt6i_gateway = rt->rt6i_gateway;
+	own->rt6i_dst = rt->rt6i_dst;
+	own->dst.input = dst_discard;
+	own->dst.output = dst->output;
+	rcu_read_lock();
+	from = rcu_dereference(rt->from);
+	if (from && fib6_info_hold_safe(from))
+		rcu_assign_pointer(own->from, from);
+	rcu_read_unlock();
+	return &own->dst;
+}
+
+static u32 dst_cookie(const struct dst_entry *dst)
+{
+	return dst->ops->family == AF_INET6 ? rt6_get_cookie(rt6_of(dst)) : 0;
+}
+#else
+static struct dst_entry *lookup6(const struct kipsec_sa *sa)
+{
+	return NULL;
+}
+
+static struct dst_entry *copy6(const struct dst_entry *dst)
+{
+	return NULL;
+}
+
+static u32 dst_cookie(const struct dst_entry *dst)
+{
+	return 0;
+}
+#endif
+
+/* --- either -------------------------------------------------------------- */
 
 static struct dst_entry *route_refresh(struct kipsec_sa *sa,
 				       struct dst_entry *old)
 {
-	struct rtable *rt = route_lookup4(sa);
+	bool ip6 = sa->id.family == AF_INET6;
+	struct dst_entry *dst = ip6 ? lookup6(sa) : lookup4(sa);
 	struct dst_entry *own, *was;
 
-	if (IS_ERR(rt))
+	if (!dst)
 		return NULL;
-	own = route_copy4(rt);
-	if (own)
-		WRITE_ONCE(sa->route_mtu, dst_metric_raw(&rt->dst, RTAX_MTU));
-	ip_rt_put(rt);
+	own = ip6 ? copy6(dst) : copy4(dst);
+	if (own) {
+		WRITE_ONCE(sa->route_mtu, dst_metric_raw(dst, RTAX_MTU));
+		/* before the route itself: a mixture only looks out of date */
+		WRITE_ONCE(sa->dst_cookie, dst_cookie(own));
+	}
+	dst_release(dst);
 	if (!own)
 		return NULL;
 	was = unrcu_pointer(cmpxchg(&sa->dst, RCU_INITIALIZER(old),
@@ -82,7 +157,7 @@ struct dst_entry *kipsec_route(struct kipsec_sa *sa)
 {
 	struct dst_entry *dst = rcu_dereference(sa->dst);
 
-	if (likely(dst && dst_check(dst, 0)))
+	if (likely(dst && dst_check(dst, READ_ONCE(sa->dst_cookie))))
 		return dst;
 	return route_refresh(sa, dst);
 }
@@ -101,6 +176,16 @@ unsigned int kipsec_route_mtu(const struct kipsec_sa *sa,
 	return mtu;
 }
 
+/* Is it a route by which packets came that were for us? */
+static bool dst_is_local(const struct dst_entry *dst)
+{
+#if IS_ENABLED(CONFIG_IPV6)
+	if (dst->ops->family == AF_INET6)
+		return rt6_of(dst)->rt6i_flags & RTF_LOCAL;
+#endif
+	return container_of(dst, struct rtable, dst)->rt_type == RTN_LOCAL;
+}
+
 void kipsec_route_learn(struct kipsec_sa *sa, const struct sk_buff *skb)
 {
 	struct dst_entry *dst = skb_dst(skb);
@@ -108,8 +193,9 @@ void kipsec_route_learn(struct kipsec_sa *sa, const struct sk_buff *skb)
 
 	if (likely(dst == old && READ_ONCE(sa->in_ifindex) == skb->skb_iif))
 		return;
-	if (!dst || dst_rtype(dst) != RTN_LOCAL || !dst_hold_safe(dst))
+	if (!dst || !dst_is_local(dst) || !dst_hold_safe(dst))
 		return;
+	WRITE_ONCE(sa->in_cookie, dst_cookie(dst));
 	if (cmpxchg(&sa->in_dst, RCU_INITIALIZER(old), RCU_INITIALIZER(dst)) ==
 	    RCU_INITIALIZER(old))
 		dst_release(old);	/* freed after a grace period */
@@ -123,7 +209,7 @@ void kipsec_route_early(const struct kipsec_sa *sa, struct sk_buff *skb)
 	struct dst_entry *dst = rcu_dereference(sa->in_dst);
 
 	if (dst && READ_ONCE(sa->in_ifindex) == skb->skb_iif &&
-	    !skb_dst(skb) && dst_check(dst, 0))
+	    !skb_dst(skb) && dst_check(dst, READ_ONCE(sa->in_cookie)))
 		skb_dst_set_noref(skb, dst);
 }
 

@@ -98,6 +98,8 @@ struct kipsec_sa_group;
  * @obytes: (a) bytes of payload sent; shares the cache line of @oseq, which a
  *	sender owns anyway
  * @dst: (r) private copy of the route to the peer (route.c); NULL until needed
+ * @dst_cookie: what dst_check() wants to know of @dst (route.c)
+ * @in_cookie: the same of @in_dst
  * @route_mtu: MTU that the route states, 0 none (route.c)
  * @pmtu: path MTU learned for the outer packet, 0 unknown (pmtu.c)
  * @pmtu_until: when @pmtu is forgotten, boot clock
@@ -149,6 +151,8 @@ struct kipsec_sa {
 	void				*xf_data;
 	union kipsec_addr		src;
 	u32				reqid;
+	u32				dst_cookie;
+	u32				in_cookie;
 	u32				route_mtu;
 	u32				pmtu;
 	u64				pmtu_until;

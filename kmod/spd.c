@@ -49,6 +49,8 @@
 #include <linux/rhashtable.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <net/ipv6.h>
+#include <net/ndisc.h>
 #include <linux/timekeeping.h>
 
 #include "spd.h"
@@ -245,6 +247,41 @@ struct kipsec_policy *kipsec_spd_next(struct kipsec_net *kn,
 	if (next)
 		*cur = cursor_at(next);
 	return next;
+}
+
+/* Which flows a policy for all addresses leaves alone */
+
+static bool neighbour_discovery(const struct kipsec_flow *fl)
+{
+	return fl->proto == IPPROTO_ICMPV6 &&
+	       ntohs(fl->sport) >= NDISC_ROUTER_SOLICITATION &&
+	       ntohs(fl->sport) <= NDISC_REDIRECT;
+}
+
+static bool meant6(const struct kipsec_policy *pol,
+		   const struct kipsec_flow *fl)
+{
+	int src = ipv6_addr_type((const struct in6_addr *)&fl->addr[0]);
+	int dst = ipv6_addr_type((const struct in6_addr *)&fl->addr[4]);
+
+	if (neighbour_discovery(fl) && pol->sel.proto == KIPSEC_PROTO_ANY)
+		return false;
+	if (pol->action != KIPSEC_PROTECT)
+		return true;
+	return (pol->sel.src_len || !(src & IPV6_ADDR_LINKLOCAL)) &&
+	       (pol->sel.dst_len ||
+		!(dst & (IPV6_ADDR_LINKLOCAL | IPV6_ADDR_MULTICAST)));
+}
+
+bool kipsec_policy_meant(const struct kipsec_policy *pol,
+			 const struct kipsec_flow *fl)
+{
+	__be32 dst = fl->addr[1];
+
+	if (fl->family == AF_INET6)
+		return meant6(pol, fl);
+	return likely(pol->sel.dst_len) || pol->action != KIPSEC_PROTECT ||
+	       !(ipv4_is_multicast(dst) || ipv4_is_lbcast(dst));
 }
 
 /* Numbers */

@@ -107,6 +107,18 @@ struct kipsec_policy {
 };
 
 /**
+ * kipsec_policy_meant() - does a policy that matches mean this flow?
+ * @pol: the policy
+ * @fl: the flow
+ *
+ * A policy for all addresses does not mean what no key exchange could ever
+ * protect: multicast, broadcast, addresses of the link, neighbour discovery. A
+ * policy that names them does.
+ */
+bool kipsec_policy_meant(const struct kipsec_policy *pol,
+			 const struct kipsec_flow *fl);
+
+/**
  * kipsec_spd_lookup_out() - the policy that applies to a flow on output
  * @kn: the namespace
  * @fl: what the packet shows, unused words zero

@@ -9,8 +9,10 @@
 #define _KIPSEC_TRACE_H
 
 #include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/skbuff.h>
 #include <linux/tracepoint.h>
+#include <net/ipv6.h>
 
 #include "reason.h"
 #include "sad.h"
@@ -30,8 +32,8 @@ TRACE_EVENT(kipsec_drop,
 		__string(reason, kipsec_stats_name(reason))
 		__field(const void *, skb)
 		__field(unsigned int, len)
-		__array(__u8, src, 4)
-		__array(__u8, dst, 4)
+		__array(__u8, src, 16)
+		__array(__u8, dst, 16)
 		__field(u8, proto)
 		__field(u32, spi)
 		__field(u32, policy)
@@ -39,18 +41,27 @@ TRACE_EVENT(kipsec_drop,
 
 	TP_fast_assign(
 		const struct iphdr *iph = ip_hdr(skb);
+		const struct ipv6hdr *ip6 = ipv6_hdr(skb);
 
 		kipsec_assign_str(reason, kipsec_stats_name(reason));
 		__entry->skb = skb;
 		__entry->len = skb->len;
-		memcpy(__entry->src, &iph->saddr, 4);
-		memcpy(__entry->dst, &iph->daddr, 4);
-		__entry->proto = iph->protocol;
+		if (iph->version == 6) {
+			memcpy(__entry->src, &ip6->saddr, 16);
+			memcpy(__entry->dst, &ip6->daddr, 16);
+			__entry->proto = ip6->nexthdr;
+		} else {
+			ipv6_addr_set_v4mapped(iph->saddr,
+					       (void *)__entry->src);
+			ipv6_addr_set_v4mapped(iph->daddr,
+					       (void *)__entry->dst);
+			__entry->proto = iph->protocol;
+		}
 		__entry->spi = sa ? ntohl(sa->id.spi) : 0;
 		__entry->policy = pol ? pol->id : 0;
 	),
 
-	TP_printk("reason=%s src=%pI4 dst=%pI4 proto=%u len=%u spi=0x%08x policy=%u skb=%p",
+	TP_printk("reason=%s src=%pI6c dst=%pI6c proto=%u len=%u spi=0x%08x policy=%u skb=%p",
 		  __get_str(reason), __entry->src, __entry->dst, __entry->proto,
 		  __entry->len, __entry->spi, __entry->policy, __entry->skb)
 );

@@ -139,7 +139,7 @@ class SA:
         align = max(enc.block, 4)
         text = -(-(payload + 2) // align) * align
         icv = enc.icv if enc.kind == "aead" else hash_.icv if hash_ else 0
-        return 20 + 8 + enc.iv + text + icv
+        return (40 if ":" in self.dst else 20) + 8 + enc.iv + text + icv
 
 
 @dataclass
@@ -250,6 +250,8 @@ class Xfrm:
             return "0x" + a.key if a.key else '""'
         line = "xfrm state add src %s dst %s proto esp spi %#x mode %s" % (
             sa.src, sa.dst, sa.spi, sa.mode)
+        if sa.mode == "tunnel":
+            line += " flag af-unspec"   # whatever family is inside
         if sa.reqid:
             line += " reqid %d" % sa.reqid
         if sa.window:
@@ -267,7 +269,8 @@ class Xfrm:
 
     @staticmethod
     def policy_line(p):
-        proto = {"any": "", "icmp": " proto icmp", "tcp": " proto tcp", "udp": " proto udp"}
+        proto = {"any": "", "icmp": " proto icmp", "tcp": " proto tcp", "udp": " proto udp",
+                 "icmp6": " proto ipv6-icmp"}
         line = "xfrm policy add src %s dst %s%s dir %s" % (p.src, p.dst, proto[p.proto], p.dir)
         for r in p.requests:
             line += " tmpl"

@@ -49,7 +49,8 @@ def main():
     with open(sys.argv[1], "a", buffering=1) as out:
         while True:
             data, (dev, _, kind, _, _) = sock.recvfrom(1 << 17)
-            if kind != PACKET_OUTGOING and SECRET in data:
+            # Behind extension headers there may still be ESP, with the null cipher.
+            if kind != PACKET_OUTGOING and SECRET in data and Packet(data[14:]).leaks():
                 out.write("%.3f %s: %s\n" % (time.monotonic(), dev, Packet(data[14:])))
 
 

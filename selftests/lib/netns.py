@@ -193,6 +193,8 @@ def pair(a="k", b="x", **kw):
     """Two hosts on one wire, each with a network behind it on a dummy device:
 
     10.1.0.1/24 [A] 10.0.0.1 ---- wire ---- 10.0.0.2 [B] 10.2.0.1/24
+
+    With ipv6 also fd01::1/64 [A] fd00::1 and fd00::2 [B] fd02::1/64.
     """
     lab = Lab(a, b, **kw)
     lab.wire(a + ":10.0.0.1/24", b + ":10.0.0.2/24")
@@ -201,6 +203,11 @@ def pair(a="k", b="x", **kw):
         lab[name].ip("link add net0 type dummy", "addr add %s/24 dev net0" % own,
                      "link set net0 up",
                      "route add %s/24 via %s src %s" % (other, gate, own))
+    if kw.get("ipv6"):
+        for name, own, net, other, gate in ((a, "fd00::1", "fd01::1", "fd02::", "fd00::2"),
+                                            (b, "fd00::2", "fd02::1", "fd01::", "fd00::1")):
+            lab[name].ip("addr add %s/64 dev eth0 nodad" % own, "addr add %s/64 dev net0 nodad" % net,
+                         "route add %s/64 via %s src %s" % (other, gate, net))
     return lab
 
 

@@ -17,10 +17,14 @@ class Ping:
 
     sequence = 0
 
-    def __init__(self, ns, src=None, df=False):
-        self.sock = ns.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-        # IP_MTU_DISCOVER: 2 sets DF and fails, 1 is the system's habit
-        self.sock.setsockopt(socket.IPPROTO_IP, 10, 2 if df else 1)
+    def __init__(self, ns, src=None, df=False, ipv6=False):
+        self.ipv6 = ipv6 or bool(src and ":" in src)
+        if self.ipv6:
+            self.sock = ns.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+        else:
+            self.sock = ns.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+            # IP_MTU_DISCOVER: 2 sets DF and fails, 1 is the system's habit
+            self.sock.setsockopt(socket.IPPROTO_IP, 10, 2 if df else 1)
         if src:
             self.sock.bind((src, 0))
         self.ident = id(self) >> 4 & 0xffff
@@ -29,7 +33,8 @@ class Ping:
         """Seconds until the right answer, or None."""
         Ping.sequence = Ping.sequence % 65535 + 1
         seq, data = Ping.sequence, fill(size, pattern)
-        packet = struct.pack("!BBHHH", 8, 0, 0, self.ident, seq) + data
+        packet = struct.pack("!BBHHH", 128 if self.ipv6 else 8, 0, 0, self.ident, seq) + data
+        # Of ICMPv6 the kernel makes the checksum, for it knows the addresses.
         packet = packet[:2] + struct.pack("!H", checksum(packet)) + packet[4:]
         start = time.monotonic()
         try:
@@ -49,9 +54,9 @@ class Ping:
                 got = self.sock.recv(70000)
             except OSError:
                 continue
-            ihl = (got[0] & 15) * 4
+            ihl = 0 if self.ipv6 else (got[0] & 15) * 4
             kind, _, _, ident, number = struct.unpack_from("!BBHHH", got, ihl)
-            if kind == 0 and ident == self.ident and number == seq:
+            if kind == (129 if self.ipv6 else 0) and ident == self.ident and number == seq:
                 if got[ihl + 8:] != data:
                     raise Failed("the echo of %d bytes came back changed" % size)
                 return time.monotonic() - start
@@ -64,10 +69,11 @@ class Udp:
     """A UDP socket in a namespace."""
 
     def __init__(self, ns, addr="0.0.0.0", port=0, df=None, rcvbuf=4 << 20):
-        self.sock = ns.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        ipv6 = ":" in addr
+        self.sock = ns.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.setsockopt(socket.SOL_SOCKET, 33, rcvbuf)     # SO_RCVBUFFORCE
-        if df is not None:
-            self.sock.setsockopt(socket.IPPROTO_IP, 10, df)
+        if df is not None:                                      # IP(V6)_MTU_DISCOVER
+            self.sock.setsockopt(*((41, 23) if ipv6 else (0, 10)), df)
         self.sock.bind((addr, port))
         self.port = self.sock.getsockname()[1]
 
@@ -96,12 +102,14 @@ class Udp:
 
 def tcp_copy(src_ns, dst_ns, dst, size, port=5001, src=None, timeout=60):
     """Send size bytes and compare hashes; gives seconds. Fails on loss or change."""
-    server = dst_ns.socket(socket.AF_INET, socket.SOCK_STREAM)
+    ipv6 = ":" in dst
+    family = socket.AF_INET6 if ipv6 else socket.AF_INET
+    server = dst_ns.socket(family, socket.SOCK_STREAM)
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    server.bind(("0.0.0.0", port))
+    server.bind(("::" if ipv6 else "0.0.0.0", port))
     server.listen(1)
     server.settimeout(timeout)
-    client = src_ns.socket(socket.AF_INET, socket.SOCK_STREAM)
+    client = src_ns.socket(family, socket.SOCK_STREAM)
     client.settimeout(timeout)
     if src:
         client.bind((src, 0))

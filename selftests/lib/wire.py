@@ -12,10 +12,12 @@ from ktap import Failed, equal
 
 SECRET = b"kipsec-SECRET.01"
 OPEN = b"kipsec-open-0001"
-ETH_P_ALL, ETH_P_IP = 3, 0x0800
+ETH_P_ALL, ETH_P_IP, ETH_P_IPV6 = 3, 0x0800, 0x86dd
 PACKET_OUTGOING = 4
-ICMP, TCP, UDP, ESP, AH, IPCOMP = 1, 6, 17, 50, 51, 108
-NAMES = {ICMP: "icmp", TCP: "tcp", UDP: "udp", ESP: "esp", AH: "ah", IPCOMP: "ipcomp", 4: "ipip"}
+ICMP, TCP, UDP, ESP, AH, IPCOMP, ICMP6 = 1, 6, 17, 50, 51, 108, 58
+NAMES = {ICMP: "icmp", TCP: "tcp", UDP: "udp", ESP: "esp", AH: "ah", IPCOMP: "ipcomp", 4: "ipip",
+         41: "ip6", ICMP6: "icmp6"}
+HOPOPTS, ROUTING, FRAGMENT, DSTOPTS = 0, 43, 44, 60
 
 
 def fill(size, pattern=SECRET):
@@ -48,10 +50,48 @@ def udp4(src, dst, sport, dport, data):
     return struct.pack("!HHHH", sport, dport, 8 + len(data), 0) + data
 
 
+def ip6(src, dst, proto, payload, hops=64, tclass=0, flow=0, length=None):
+    """A whole IPv6 packet; extension headers are part of the payload."""
+    return struct.pack("!IHBB", 6 << 28 | tclass << 20 | flow,
+                       len(payload) if length is None else length, proto, hops) + \
+        socket.inet_pton(socket.AF_INET6, src) + socket.inet_pton(socket.AF_INET6, dst) + payload
+
+
 class Packet:
-    """An IPv4 packet as captured."""
+    """An IP packet as captured."""
 
     def __init__(self, data):
+        if data[0] >> 4 == 6:
+            self._read6(data)
+        else:
+            self._read4(data)
+        if self.proto == ESP and not self.offset and len(self.payload) >= 8:
+            self.spi, self.seq = struct.unpack_from("!II", self.payload)
+        else:
+            self.spi = self.seq = None
+
+    def _read6(self, data):
+        first, length, self.proto, self.ttl = struct.unpack_from("!IHBB", data)
+        self.tos = first >> 20 & 255
+        self.len = 40 + length
+        self.id = self.sum = None
+        self.src = socket.inet_ntop(socket.AF_INET6, data[8:24])
+        self.dst = socket.inet_ntop(socket.AF_INET6, data[24:40])
+        self.ihl, self.df, self.more, self.offset = 40, True, False, 0
+        self.raw = data[:self.len]
+        while self.proto in (HOPOPTS, ROUTING, FRAGMENT, DSTOPTS):
+            kind = self.proto
+            self.proto, size = data[self.ihl], 8 * (data[self.ihl + 1] + 1)
+            if kind == FRAGMENT:
+                size = 8
+                frag, = struct.unpack_from("!H", data, self.ihl + 2)
+                self.offset, self.more = frag & 0xfff8, bool(frag & 1)
+            self.ihl += size
+            if self.offset:
+                break
+        self.payload = self.raw[self.ihl:]
+
+    def _read4(self, data):
         (vihl, self.tos, self.len, self.id, frag, self.ttl, self.proto, self.sum) = \
             struct.unpack_from("!BBHHHBBH", data)
         self.src = socket.inet_ntoa(data[12:16])
@@ -62,10 +102,12 @@ class Packet:
         self.offset = (frag & 0x1fff) * 8
         self.raw = data[:self.len]
         self.payload = self.raw[self.ihl:]
-        if self.proto == ESP and not self.offset and len(self.payload) >= 8:
-            self.spi, self.seq = struct.unpack_from("!II", self.payload)
-        else:
-            self.spi = self.seq = None
+
+    @property
+    def neighbour(self):
+        """Discovery of neighbours, routers and listeners, which is no test's business."""
+        return self.proto == ICMP6 and self.payload[0] in (130, 131, 132, 133, 134, 135, 136, 137,
+                                                           143)
 
     @property
     def fragment(self):
@@ -86,7 +128,7 @@ class Packet:
 
 
 class Capture:
-    """All IPv4 packets that anybody puts on a wire of the lab."""
+    """All IP packets that anybody puts on a wire of the lab, but for neighbour discovery."""
 
     def __init__(self, lab, wire="w0"):
         self.wire = wire
@@ -103,9 +145,11 @@ class Capture:
             except BlockingIOError:
                 return
             # A port of our bridge, and coming in: each frame just once.
-            if proto == ETH_P_IP and kind != PACKET_OUTGOING and \
+            if proto in (ETH_P_IP, ETH_P_IPV6) and kind != PACKET_OUTGOING and \
                dev.startswith(self.wire + "-") and len(data) >= 34:
-                self.packets.append(Packet(data[14:]))
+                packet = Packet(data[14:])
+                if not packet.neighbour:
+                    self.packets.append(packet)
 
     def flush(self):
         self._drain()
@@ -144,11 +188,12 @@ class Injector:
         with ns:
             self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_IP))
             self.sock.bind((dev, ETH_P_IP))
-        self.head = _mac(to, to_dev) + _mac(ns, dev) + struct.pack("!H", ETH_P_IP)
+        self.head = _mac(to, to_dev) + _mac(ns, dev)
 
     def send(self, *packets):
         for p in packets:
-            self.sock.send(self.head + p)
+            kind = ETH_P_IPV6 if p[0] >> 4 == 6 else ETH_P_IP
+            self.sock.send(self.head + struct.pack("!H", kind) + p)
 
     def close(self):
         self.sock.close()

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * header.h - reading IP headers of both families (floor 3). What a packet is,
+ * skb->protocol says; nothing here writes.
+ */
+#ifndef _KIPSEC_HEADER_H
+#define _KIPSEC_HEADER_H
+
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/skbuff.h>
+#include <net/dsfield.h>
+#include <net/ip.h>
+#include <net/ipv6.h>
+
+#include "sad.h"
+#include "selector.h"
+
+/** kipsec_is_ip6() - is it an IPv6 packet? */
+static inline bool kipsec_is_ip6(const struct sk_buff *skb)
+{
+	return IS_ENABLED(CONFIG_IPV6) && skb->protocol == htons(ETH_P_IPV6);
+}
+
+/** kipsec_ip_header() - bytes of an IP header without options */
+static inline unsigned int kipsec_ip_header(u8 family)
+{
+	return family == AF_INET6 ? sizeof(struct ipv6hdr) :
+				    sizeof(struct iphdr);
+}
+
+/** kipsec_tos() - type of service or traffic class, with congestion marks */
+static inline u8 kipsec_tos(const struct sk_buff *skb)
+{
+	return ip_hdr(skb)->version == 6 ? ipv6_get_dsfield(ipv6_hdr(skb)) :
+					   ip_hdr(skb)->tos;
+}
+
+/** kipsec_is_ipsec() - is it one of the protocols that SAs have? */
+static inline bool kipsec_is_ipsec(u8 proto)
+{
+	return proto == IPPROTO_ESP || proto == IPPROTO_AH ||
+	       proto == IPPROTO_COMP;
+}
+
+/**
+ * struct kipsec_upper - what comes behind the IP header and its extensions
+ * @off: where, from the start of the data
+ * @proto: its protocol
+ * @fragment: a fragment, complete only with others
+ * @later: of a fragment not the first: @off is not a header
+ */
+struct kipsec_upper {
+	int	off;
+	u8	proto;
+	bool	fragment;
+	bool	later;
+};
+
+/**
+ * kipsec_upper_get() - find the upper-layer header
+ * @skb: network header set
+ * @up: filled in
+ *
+ * IPsec's own headers count as upper layer, AH too.
+ *
+ * Return: false if the headers cannot be read.
+ */
+bool kipsec_upper_get(const struct sk_buff *skb, struct kipsec_upper *up);
+
+/**
+ * kipsec_flow_get() - what the policy look-up sees of a packet
+ * @skb: with the network header set; not changed
+ * @fl: filled in
+ *
+ * A fragment other than the first has no ports.
+ *
+ * Return: false if the headers cannot be read.
+ */
+bool kipsec_flow_get(const struct sk_buff *skb, struct kipsec_flow *fl);
+
+/**
+ * kipsec_id_get() - the SA for which a packet claims to be
+ * @skb: the packet
+ * @nh: its IP header, of either family
+ * @off: of the IPsec header from the start of the data
+ * @proto: which one it is
+ * @id: filled in
+ *
+ * Return: false if the packet is too short.
+ */
+bool kipsec_id_get(const struct sk_buff *skb, const void *nh, int off, u8 proto,
+		   struct kipsec_sa_id *id);
+
+/**
+ * kipsec_for_us() - is the packet for this host, or to be forwarded?
+ * @net: the namespace
+ * @skb: the packet; broadcasts and multicasts count as for us
+ */
+bool kipsec_for_us(struct net *net, const struct sk_buff *skb);
+
+/*
+ * Who reassembles, for kipsec_whole(): fragments of different numbers never
+ * meet. The kernel's own numbers are small.
+ */
+#define KIPSEC_DEFRAG_IN	0x4b000000	/* in clear, on input */
+#define KIPSEC_DEFRAG_OUT	0x4b000001	/* of a raw socket */
+#define KIPSEC_DEFRAG_SA	0x80000000	/* and up: out of one SA */
+
+/** kipsec_whole_slow() - kipsec_whole() of what is, or may be, a fragment */
+bool kipsec_whole_slow(struct net *net, struct sk_buff *skb, u32 user);
+
+/**
+ * kipsec_whole() - a fragment has no ports, so policies see whole packets only
+ * @net: the namespace
+ * @skb: the packet
+ * @user: one of the above
+ *
+ * Return: true if it was whole, or is now, with this fragment; false if it was
+ * kept until the others come, or is malformed and gone.
+ */
+static inline bool kipsec_whole(struct net *net, struct sk_buff *skb, u32 user)
+{
+	if (kipsec_is_ip6(skb)) {
+		/* An extension header in front? Then it may be a fragment. */
+		if (likely(!ipv6_ext_hdr(ipv6_hdr(skb)->nexthdr)))
+			return true;
+	} else if (likely(!ip_is_fragment(ip_hdr(skb)))) {
+		return true;
+	}
+	return kipsec_whole_slow(net, skb, user);
+}
+
+/**
+ * kipsec_next_header() - where a transport-mode header goes
+ * @skb: starts at its IP header
+ * @nexthdr: set to the byte that says what comes there
+ *
+ * Behind the IPv4 header, or behind those IPv6 extension headers that routers
+ * on the way look at (RFC 4303 section 3.1.1).
+ *
+ * Return: bytes from the start of the data, or a negative errno.
+ */
+int kipsec_next_header(struct sk_buff *skb, u8 **nexthdr);
+
+#endif /* _KIPSEC_HEADER_H */
