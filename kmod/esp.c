@@ -23,6 +23,7 @@
 
 #include "../offload/crypto.h"
 #include "alg.h"
+#include "natt.h"
 #include "packet.h"
 #include "sequence.h"
 #include "xform.h"
@@ -96,7 +97,8 @@ static unsigned int esp_inner_max(const struct kipsec_sa *sa, bool tunnel,
 {
 	const struct kipsec_esp_sa *esp = sa->xf_data;
 	unsigned int ip = kipsec_ip_header(sa->id.family);
-	unsigned int fixed = ip + ESP_HEADER + esp->ivlen + esp->icvlen;
+	unsigned int fixed = ip + kipsec_natt_room(sa) + ESP_HEADER +
+			     esp->ivlen + esp->icvlen;
 
 	if (mtu < fixed + esp->block)
 		return 0;
@@ -138,6 +140,7 @@ static int esp_output(struct kipsec_job *job)
 	struct kipsec_sa *sa = job->sa;
 	struct kipsec_esp_sa *esp = sa->xf_data;
 	unsigned int clen, pad, tail, head = ESP_HEADER + esp->ivlen;
+	unsigned int udp = kipsec_natt_room(sa);
 	struct ip_esp_hdr *esph;
 	int payload = kipsec_payload_len(job), err;
 	u8 next;
@@ -147,15 +150,17 @@ static int esp_output(struct kipsec_job *job)
 	clen = ALIGN(payload + ESP_TRAILER, esp->block);
 	pad = clen - payload - ESP_TRAILER;
 	tail = pad + ESP_TRAILER + esp->icvlen;
-	if (!kipsec_own_output(job, head, tail)) {
+	if (!kipsec_own_output(job, udp + head, tail)) {
 		job->reason = KIPSEC_DROP_OUT_NOMEM;
 		return -ENOMEM;
 	}
 	err = kipsec_seq_next(job, payload);
 	if (err)
 		return err;
-	next = kipsec_push(job, head);
+	next = kipsec_push(job, udp + head);
 	esp_set_trailer(skb_put(job->skb, tail), pad, next);
+	if (unlikely(udp))
+		kipsec_natt_push(job);
 	esph = (struct ip_esp_hdr *)skb_transport_header(job->skb);
 	esph->spi = sa->id.spi;
 	esph->seq_no = htonl((u32)job->seq);
@@ -215,6 +220,12 @@ static int esp_input_done(struct kipsec_job *job)
 	if (pad + ESP_TRAILER > clen)
 		return in_fail(job, KIPSEC_DROP_IN_PADDING);
 	skb->ip_summed = CHECKSUM_NONE;
+	if (unlikely(job->sa->natt.type)) {
+		kipsec_natt_seen(job->sa, skb);
+		/* Made for other addresses (RFC 3948 section 3.1.2). */
+		if (job->sa->mode != KIPSEC_MODE_TUNNEL)
+			skb->ip_summed = CHECKSUM_UNNECESSARY;
+	}
 	__skb_trim(skb, skb->len - esp->icvlen - ESP_TRAILER - pad);
 	__skb_pull(skb, head);
 	return next;

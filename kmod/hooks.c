@@ -26,6 +26,7 @@
 #include "header.h"
 #include "hooks.h"
 #include "input.h"
+#include "natt.h"
 #include "output.h"
 #include "route.h"
 #include "stats.h"
@@ -180,8 +181,10 @@ static bool in_exempt(struct kipsec_net *kn, const struct sk_buff *skb)
 {
 	struct kipsec_upper up;
 
-	return kipsec_upper_get(skb, &up) && kipsec_is_ipsec(up.proto) &&
-	       kipsec_for_us(kn->net, skb);
+	if (!kipsec_upper_get(skb, &up) || !kipsec_for_us(kn->net, skb))
+		return false;
+	return kipsec_is_ipsec(up.proto) ||
+	       (up.proto == IPPROTO_UDP && kipsec_natt_is(kn, skb, &up));
 }
 
 /*

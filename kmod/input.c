@@ -166,7 +166,7 @@ static void input_sa(struct kipsec_net *kn, struct kipsec_sa *sa,
 
 /* --- the stack's side ---------------------------------------------------- */
 
-static int receive(struct sk_buff *skb, u8 proto)
+static int receive(struct sk_buff *skb, u8 proto, int encap)
 {
 	struct kipsec_net *kn = kipsec_net(dev_net(skb->dev));
 	struct kipsec_sa *sa = kipsec_input_sa(kn, skb, 0, proto);
@@ -176,15 +176,17 @@ static int receive(struct sk_buff *skb, u8 proto)
 			kipsec_count(kn, KIPSEC_COUNT_IN_UNKNOWN_SPI);
 		return -EINVAL;
 	}
-	input_sa(kn, sa, skb);
+	if (unlikely(sa->natt.type != encap))
+		kipsec_drop(kn, skb, KIPSEC_DROP_IN_ENCAP, sa, NULL);
+	else
+		input_sa(kn, sa, skb);
 	return 0;
 }
 
-/* UDP encapsulation (RFC 3948) is not ours yet; xfrm may want it. */
-static int rcv_encap(struct sk_buff *skb, int nexthdr, __be32 spi,
-		     int encap_type)
+/* A key manager's socket got ESP in UDP; the data start at the ESP header. */
+static int rcv_encap(struct sk_buff *skb, int nexthdr, __be32 spi, int encap)
 {
-	return -EINVAL;
+	return receive(skb, IPPROTO_ESP, encap);
 }
 
 static int rcv_cb(struct sk_buff *skb, int err)
@@ -196,7 +198,7 @@ static int rcv_cb(struct sk_buff *skb, int err)
 #define PROTOCOL(name, NAME)						\
 static int name##_rcv(struct sk_buff *skb)				\
 {									\
-	return receive(skb, IPPROTO_##NAME);				\
+	return receive(skb, IPPROTO_##NAME, 0);				\
 }									\
 									\
 static int name##_err6(struct sk_buff *skb, struct inet6_skb_parm *opt,	\

@@ -261,8 +261,9 @@ static int pop_tunnel(struct sk_buff *skb, u8 next, bool ecn)
 }
 
 /*
- * The outer header becomes the packet's own again. The transport header is where
- * the transform's was, right behind what is left of the IP header.
+ * The outer header becomes the packet's own again. With IPv6 its extension
+ * headers belong to it, up to the transform's; with IPv4 there may have been a
+ * UDP header in between, which is forgotten.
  */
 static int pop_transport(struct sk_buff *skb, u8 next)
 {
@@ -270,6 +271,8 @@ static int pop_transport(struct sk_buff *skb, u8 next)
 	struct ipv6hdr *ip6;
 	struct iphdr *iph;
 
+	if (!kipsec_is_ip6(skb))
+		len = ip_hdrlen(skb);
 	memmove(skb->data - len, skb_network_header(skb), len);
 	__skb_push(skb, len);
 	skb_reset_network_header(skb);

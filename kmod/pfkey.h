@@ -19,6 +19,7 @@
 #include "spd.h"
 
 struct kipsec_policy;
+struct kipsec_moved;
 struct kipsec_sa;
 
 /** enum kipsec_pfkey_to - who gets a message, besides its requester */
@@ -179,6 +180,10 @@ void kipsec_pfkey_exit(struct kipsec_net *kn);
  */
 void kipsec_pfkey_put_sa_msg(struct kipsec_pfkey_out *out, struct kipsec_sa *sa,
 			     bool keys);
+
+/** kipsec_pfkey_put_moved() - all extensions of a NAT_T_NEW_MAPPING */
+void kipsec_pfkey_put_moved(struct kipsec_pfkey_out *out, struct kipsec_sa *sa,
+			    const struct kipsec_moved *to);
 
 /** kipsec_pfkey_put_expire() - all extensions of an EXPIRE */
 void kipsec_pfkey_put_expire(struct kipsec_pfkey_out *out, struct kipsec_sa *sa,

@@ -179,7 +179,8 @@ void kipsec_pfkey_put_sa2(struct kipsec_pfkey_out *out, u8 mode, u32 seq,
 	p->sadb_x_sa2_reqid = reqid;
 }
 
-static void put_natt_port(struct kipsec_pfkey_out *out, u16 type, __be16 port)
+void kipsec_pfkey_put_natt_port(struct kipsec_pfkey_out *out, u16 type,
+				__be16 port)
 {
 	struct sadb_x_nat_t_port *p = new_ext(out, type, sizeof(*p));
 
@@ -195,8 +196,8 @@ void kipsec_pfkey_put_natt(struct kipsec_pfkey_out *out, u8 type, __be16 sport,
 	p = new_ext(out, SADB_X_EXT_NAT_T_TYPE, sizeof(*p));
 	if (p)
 		p->sadb_x_nat_t_type_type = type;
-	put_natt_port(out, SADB_X_EXT_NAT_T_SPORT, sport);
-	put_natt_port(out, SADB_X_EXT_NAT_T_DPORT, dport);
+	kipsec_pfkey_put_natt_port(out, SADB_X_EXT_NAT_T_SPORT, sport);
+	kipsec_pfkey_put_natt_port(out, SADB_X_EXT_NAT_T_DPORT, dport);
 }
 
 void kipsec_pfkey_put_replay(struct kipsec_pfkey_out *out, u32 window, bool esn,

@@ -109,8 +109,27 @@ static void policy_expired(struct kipsec_net *kn, struct kipsec_policy *pol)
 	kipsec_pfkey_send(kn, &out, KIPSEC_TO_REGISTERED, NULL);
 }
 
+/*
+ * Where the peer is now. Without an SA2: strongSwan, which asks for one, would
+ * then take the port in the wrong byte order.
+ */
+static void sa_moved(struct kipsec_net *kn, struct kipsec_sa *sa,
+		     const struct kipsec_moved *to)
+{
+	struct kipsec_pfkey_out out;
+
+	lockdep_assert_held(&kn->cfg);
+	if (!kn->pfkey)
+		return;
+	kipsec_pfkey_begin(kn, &out, SADB_X_NAT_T_NEW_MAPPING,
+			   kipsec_pfkey_satype(sa->id.proto), sa->seq, 0);
+	kipsec_pfkey_put_moved(&out, sa, to);
+	kipsec_pfkey_send(kn, &out, KIPSEC_TO_REGISTERED, NULL);
+}
+
 static const struct kipsec_sad_events events = {
-	.expired = sa_expired,
+	.expired	= sa_expired,
+	.moved		= sa_moved,
 };
 
 void kipsec_pfkey_events_start(void)

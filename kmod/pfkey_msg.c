@@ -122,6 +122,19 @@ void kipsec_pfkey_put_expire(struct kipsec_pfkey_out *out, struct kipsec_sa *sa,
 	put_natt(out, sa);
 }
 
+/* The old place as source, the new one as destination. */
+void kipsec_pfkey_put_moved(struct kipsec_pfkey_out *out, struct kipsec_sa *sa,
+			    const struct kipsec_moved *to)
+{
+	union kipsec_addr addr = { .ip = to->addr };
+
+	put_sa(out, sa, READ_ONCE(sa->state));
+	kipsec_pfkey_put_host(out, SADB_EXT_ADDRESS_SRC, &sa->src, AF_INET);
+	kipsec_pfkey_put_natt_port(out, SADB_X_EXT_NAT_T_SPORT, sa->natt.sport);
+	kipsec_pfkey_put_host(out, SADB_EXT_ADDRESS_DST, &addr, AF_INET);
+	kipsec_pfkey_put_natt_port(out, SADB_X_EXT_NAT_T_DPORT, to->port);
+}
+
 static void put_selector(struct kipsec_pfkey_out *out,
 			 const struct kipsec_selector *sel)
 {

@@ -124,6 +124,19 @@ enum kipsec_life kipsec_sa_judge(struct kipsec_net *kn, struct kipsec_sa *sa)
 	return max(by_time, by_use);
 }
 
+/* Tell key managers where the peer is now, if they do not know. */
+static void sa_tell_moved(struct kipsec_net *kn, struct kipsec_sa *sa)
+{
+	struct kipsec_moved to;
+
+	spin_lock_bh(&sa->lock);
+	to = sa->moved;
+	sa->moved.news = false;
+	spin_unlock_bh(&sa->lock);
+	if (to.news && events)
+		events->moved(kn, sa, &to);
+}
+
 /* Act on what the limits say now. */
 static void sa_review(struct kipsec_net *kn, struct kipsec_sa *sa)
 {
@@ -132,6 +145,8 @@ static void sa_review(struct kipsec_net *kn, struct kipsec_sa *sa)
 	lockdep_assert_held(&kn->cfg);
 	if (!sa->listed)
 		return;
+	if (sa->natt.type)
+		sa_tell_moved(kn, sa);
 	life = kipsec_sa_judge(kn, sa);
 	if (READ_ONCE(sa->state) == KIPSEC_SA_DEAD)
 		life = KIPSEC_LIFE_HARD;	/* ended by the data path */
@@ -193,6 +208,20 @@ void kipsec_sa_used(struct kipsec_sa *sa)
 				sa_event(sa);
 		}
 	}
+}
+
+void kipsec_sa_moved(struct kipsec_sa *sa, __be32 addr, __be16 port)
+{
+	u64 now = kipsec_now();
+	bool news;
+
+	spin_lock(&sa->lock);
+	news = sa->moved.when != now;
+	if (news)
+		sa->moved = (struct kipsec_moved){ addr, port, true, now };
+	spin_unlock(&sa->lock);
+	if (news)
+		sa_event(sa);
 }
 
 void kipsec_sa_crossed(struct kipsec_sa *sa, enum kipsec_life life)

@@ -73,6 +73,20 @@ struct kipsec_natt {
 	__be16	dport;
 };
 
+/**
+ * struct kipsec_moved - where a peer behind address translation is now
+ * @addr: its address
+ * @port: its UDP port
+ * @news: key managers have not been told
+ * @when: it was noticed, in seconds of the boot clock
+ */
+struct kipsec_moved {
+	__be32	addr;
+	__be16	port;
+	bool	news;
+	u64	when;
+};
+
 struct kipsec_sa_group;
 
 /**
@@ -128,6 +142,7 @@ struct kipsec_sa_group;
  * @auth: (c) key and algorithm, or NULL
  * @enc: (c) key and algorithm, or NULL
  * @natt: (m) UDP encapsulation
+ * @moved: (l) the peer came from elsewhere
  * @seq: (c) sequence number of the PF_KEY message that made it
  * @deadline: (m) place in the expiry queue
  * @by_id: link of the inbound table
@@ -185,6 +200,7 @@ struct kipsec_sa {
 	u32				seq;
 	bool				soft_told;
 	struct kipsec_natt		natt;
+	struct kipsec_moved		moved;
 	struct kipsec_key		*auth;
 	struct kipsec_key		*enc;
 	struct kipsec_deadline		deadline;
@@ -361,9 +377,12 @@ void kipsec_sa_set_lifetime(struct kipsec_sa *sa,
  * struct kipsec_sad_events - calls upward, set once by the PF_KEY floor
  * @expired: an SA reached its soft or hard limit; @cfg held; after @hard the
  *	SA is already DEAD and out of the data base
+ * @moved: an SA's peer came from @to; @cfg held
  */
 struct kipsec_sad_events {
 	void (*expired)(struct kipsec_net *kn, struct kipsec_sa *sa, bool hard);
+	void (*moved)(struct kipsec_net *kn, struct kipsec_sa *sa,
+		      const struct kipsec_moved *to);
 };
 
 void kipsec_sad_set_events(const struct kipsec_sad_events *ev);
@@ -431,6 +450,16 @@ void kipsec_sa_used(struct kipsec_sa *sa);
  * Context: as kipsec_sa_used().
  */
 void kipsec_sa_crossed(struct kipsec_sa *sa, enum kipsec_life life);
+
+/**
+ * kipsec_sa_moved() - the data path saw the peer at another address or port
+ * @sa: an SA with UDP encapsulation; it goes on as it is
+ * @addr: the new address
+ * @port: the new port
+ *
+ * Context: as kipsec_sa_used().
+ */
+void kipsec_sa_moved(struct kipsec_sa *sa, __be32 addr, __be16 port);
 
 /** kipsec_sad_forget_routes() - drop every SA's cached route; @cfg not needed */
 void kipsec_sad_forget_routes(struct kipsec_net *kn, const struct net_device *dev);

@@ -130,6 +130,10 @@ def input_packets(tap, b):
             b.inject(esp.protect(sa, 1, datagram(), UDP), esp.protect(sa, 2, datagram(), UDP))
         with Moves(b.k, InUnknownSpi=1):
             b.inject(esp.protect(sa, 3, datagram(), UDP))
+    with tap.case("InEncap: its SA says that it comes in UDP"):
+        b.fresh(text="add %s %s esp-udp 0x4013 -E null -A hmac-sha1 0x%s;" % (X, K, "00" * 20))
+        with b.drops("InEncap"):
+            b.inject(struct.pack("!II", 0x4013, 1) + bytes(40))
     with tap.case("InSeqZero"):
         b.fresh(SA_IN)
         with b.drops("InSeqZero"):
