@@ -137,9 +137,17 @@ static bool request_met(const struct kipsec_request *req,
 }
 
 /*
- * The first request is the innermost header, hence the last SA passed. A
- * request of level use may have been skipped by the sender; SAs that no request
- * asks for are not accepted.
+ * May the sender have left it out? What does not shrink is sent without IPComp,
+ * whatever policy says (RFC 3173 section 2.2).
+ */
+static bool request_optional(const struct kipsec_request *req)
+{
+	return req->level == KIPSEC_LEVEL_USE || req->proto == IPPROTO_COMP;
+}
+
+/*
+ * The first request is the innermost header, hence the last SA passed. SAs that
+ * no request asks for are not accepted.
  */
 static bool policy_met(const struct kipsec_policy *pol,
 		       const struct sec_path *sp)
@@ -150,7 +158,7 @@ static bool policy_met(const struct kipsec_policy *pol,
 	for (i = 0; i < pol->nreq; i++) {
 		if (left && request_met(&pol->req[i], sp->xvec[left - 1]))
 			left--;
-		else if (pol->req[i].level != KIPSEC_LEVEL_USE)
+		else if (!request_optional(&pol->req[i]))
 			return false;
 	}
 	return !left || !pol->nreq || !is_mirror(sp->xvec[left - 1]);

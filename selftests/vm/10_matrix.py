@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: core
+# Suite: core debug
 #
 # Each cipher and each hash, against the kernel's own stack: transport and
 # tunnel, both directions, small, middle and large.

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# Suite: debug
 #
 # Each reason for which kipsec drops a packet: provoked once, counted once, no
 # other counter moved, and one trace event kipsec_drop with that reason.

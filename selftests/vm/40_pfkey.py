@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# Suite: debug
 #
 # PF_KEY as programs see it: who may speak it, how errors come back, who gets
 # which answer, what each message does, dumps of any size, events, and that no

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# Suite: debug
 #
 # Which policy applies: actions, priorities, prefixes, protocols, ports, types
 # of ICMP, levels; out, in, and between two gateways.

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# Suite: debug
 #
 # Pages that a packet only borrows are never written to: files sent by sendfile
 # and splice, memory sent by vmsplice and MSG_ZEROCOPY, encrypted on the way
