@@ -11,6 +11,7 @@
 
 static const struct kipsec_xform * const xforms[] = {
 	&kipsec_esp,
+	&kipsec_ah,
 };
 
 static int sa_window(struct kipsec_sa *sa, u32 window, u64 last)

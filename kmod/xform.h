@@ -42,6 +42,7 @@ struct kipsec_xform {
 };
 
 extern const struct kipsec_xform kipsec_esp;
+extern const struct kipsec_xform kipsec_ah;
 
 /**
  * kipsec_sa_init() - make an SA able to carry packets: transform, cipher, window

@@ -124,6 +124,13 @@ const char *kipsec_cipher_driver(const struct kipsec_cipher *c)
 
 /* --- jobs ---------------------------------------------------------------- */
 
+static void job_free(struct kipsec_job *job)
+{
+	if (job)
+		kfree(job->scratch);
+	kfree(job);
+}
+
 struct kipsec_job *kipsec_job_get(struct sk_buff *skb)
 {
 	unsigned int room = READ_ONCE(job_room);
@@ -136,6 +143,8 @@ struct kipsec_job *kipsec_job_get(struct sk_buff *skb)
 		if (!job)
 			return NULL;
 		job->room = room;
+		job->scratch = NULL;
+		job->scratch_len = 0;
 		sg_init_table(job->sg, ARRAY_SIZE(job->sg));
 	}
 	job->skb = skb;
@@ -158,11 +167,21 @@ struct sk_buff *kipsec_job_put(struct kipsec_job *job)
 		this_cpu_write(job_cache, job);
 	} else if (old->room < job->room) {
 		this_cpu_write(job_cache, job);
-		kfree(old);
+		job_free(old);
 	} else {
-		kfree(job);
+		job_free(job);
 	}
 	return skb;
+}
+
+bool kipsec_job_scratch(struct kipsec_job *job, unsigned int len)
+{
+	if (likely(len <= job->scratch_len))
+		return true;
+	kfree(job->scratch);
+	job->scratch = kmalloc(len, GFP_ATOMIC | __GFP_NOWARN);
+	job->scratch_len = job->scratch ? len : 0;
+	return job->scratch;
 }
 
 /*
@@ -273,7 +292,7 @@ void kipsec_crypto_stop(void)
 	int cpu;
 
 	for_each_possible_cpu(cpu) {
-		kfree(per_cpu(job_cache, cpu));
+		job_free(per_cpu(job_cache, cpu));
 		per_cpu(job_cache, cpu) = NULL;
 	}
 }

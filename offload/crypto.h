@@ -47,6 +47,8 @@ struct kipsec_cipher {
  * @dev: input: the device it came from; a parted job brings a reference, which
  *	@done has to give back
  * @path: SAs to pass, innermost first on output
+ * @scratch: of kipsec_job_scratch(); it stays when the job is kept
+ * @scratch_len: bytes that it has
  * @room: bytes of request behind the job
  * @sg: the one linear buffer, as a rule
  * @iv: of the cipher
@@ -69,6 +71,8 @@ struct kipsec_job {
 	struct dst_entry	*dst;
 	struct net_device	*dev;
 	struct kipsec_sa	*path[KIPSEC_MAX_REQUESTS];
+	void			*scratch;
+	unsigned int		scratch_len;
 	unsigned int		room;
 	struct scatterlist	sg[KIPSEC_MAX_SG];
 	u8			iv[KIPSEC_MAX_IV] __aligned(16);
@@ -112,6 +116,15 @@ struct kipsec_job *kipsec_job_get(struct sk_buff *skb);
  * Return: the skb, which is the caller's again.
  */
 struct sk_buff *kipsec_job_put(struct kipsec_job *job);
+
+/**
+ * kipsec_job_scratch() - memory for a transform, to the end of the job
+ * @job: what it had before is forgotten
+ * @len: bytes that @job->scratch shall have
+ *
+ * Return: false without memory.
+ */
+bool kipsec_job_scratch(struct kipsec_job *job, unsigned int len);
 
 /**
  * kipsec_crypt() - run an SA's cipher over a linear buffer, in place

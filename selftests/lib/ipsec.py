@@ -8,6 +8,7 @@ not from either implementation.
 import os
 import re
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ktap import Failed, Skip, equal
 from netns import wait_for
@@ -121,25 +122,40 @@ class SA:
     src: str
     dst: str
     spi: int
-    algs: tuple = AES_SHA1          # (cipher, hash); hash None with an AEAD
+    algs: tuple = AES_SHA1          # (cipher, hash); hash None with an AEAD, cipher with AH
     mode: str = "transport"
     reqid: int = 0
     window: int = 64
     extra: str = ""                 # more words for setkey
     esn: bool = False
     last: int = 0                   # sequence numbers up to here count as used
+    proto: str = "esp"              # or ah
 
     @property
     def ident(self):
-        return "%s %s esp %#x" % (self.src, self.dst, self.spi)
+        return "%s %s %s %#x" % (self.src, self.dst, self.proto, self.spi)
 
     def wire_len(self, payload, tunnel=None):
-        """Length of the IP packet that carries payload bytes (RFC 4303 section 2.4)."""
+        """Length of the IP packet that carries payload bytes.
+
+        RFC 4303 section 2.4, RFC 4302 section 2.2.
+        """
         enc, hash_ = self.algs
+        ip, even = (40, 8) if ":" in self.dst else (20, 4)
+        if self.proto == "ah":
+            return ip + -(-(12 + hash_.icv) // even) * even + payload
         align = max(enc.block, 4)
         text = -(-(payload + 2) // align) * align
         icv = enc.icv if enc.kind == "aead" else hash_.icv if hash_ else 0
-        return (40 if ":" in self.dst else 20) + 8 + enc.iv + text + icv
+        return ip + 8 + enc.iv + text + icv
+
+
+class Request(NamedTuple):
+    mode: str
+    level: str
+    src: str = ""                   # of a tunnel
+    dst: str = ""
+    proto: str = "esp"
 
 
 @dataclass
@@ -148,20 +164,20 @@ class Policy:
     dst: str
     dir: str
     action: str = "ipsec"
-    requests: list = field(default_factory=list)    # ("transport", level) or
-    proto: str = "any"                              # ("tunnel", level, src, dst)
+    requests: list = field(default_factory=list)    # of Request, innermost first
+    proto: str = "any"
     sport: str = ""
     dport: str = ""
     prio: str = ""
     detail: str = ""                                # ICMP type and code
 
 
-def transport(level="require"):
-    return ("transport", level)
+def transport(level="require", proto="esp"):
+    return Request("transport", level, proto=proto)
 
 
-def tunnel(src, dst, level="require"):
-    return ("tunnel", level, src, dst)
+def tunnel(src, dst, level="require", proto="esp"):
+    return Request("tunnel", level, src, dst, proto)
 
 
 class Kipsec:
@@ -189,7 +205,8 @@ class Kipsec:
         if sa.last:
             line += " -seq %d" % sa.last
         line += " " + sa.extra
-        line += " -E %s" % enc.name + (" 0x" + enc.key if enc.key else "")
+        if enc:
+            line += " -E %s" % enc.name + (" 0x" + enc.key if enc.key else "")
         if hash_:
             line += " -A %s" % hash_.name + (" 0x" + hash_.key if hash_.key else "")
         return line + ";\n"
@@ -204,10 +221,8 @@ class Kipsec:
             text += " prio %s" % p.prio
         text += " " + p.action
         for r in p.requests:
-            if r[0] == "transport":
-                text += " esp/transport//%s" % r[1]
-            else:
-                text += " esp/tunnel/%s-%s/%s" % (r[2], r[3], r[1])
+            ends = "%s-%s" % (r.src, r.dst) if r.mode == "tunnel" else ""
+            text += " %s/%s/%s/%s" % (r.proto, r.mode, ends, r.level)
         return text + ";\n"
 
     def add(self, *things):
@@ -248,23 +263,31 @@ class Xfrm:
 
         def key(a):
             return "0x" + a.key if a.key else '""'
-        line = "xfrm state add src %s dst %s proto esp spi %#x mode %s" % (
-            sa.src, sa.dst, sa.spi, sa.mode)
-        if sa.mode == "tunnel":
-            line += " flag af-unspec"   # whatever family is inside
+        line = "xfrm state add src %s dst %s proto %s spi %#x mode %s" % (
+            sa.src, sa.dst, sa.proto, sa.spi, sa.mode)
         if sa.reqid:
             line += " reqid %d" % sa.reqid
         if sa.window:
             line += " replay-window %d" % sa.window
+        flags = ["esn"] * sa.esn
+        if sa.mode == "tunnel":
+            flags.append("af-unspec")   # whatever family is inside
+        if sa.proto == "ah" and ":" not in sa.dst:
+            flags.append("align4")      # as RFC 4302 has it
+        if flags:
+            line += " flag " + " ".join(flags)
         if sa.esn:
             low, high = sa.last & 0xffffffff, sa.last >> 32
-            line += " flag esn replay-seq %d replay-seq-hi %d replay-oseq %d replay-oseq-hi %d" % (
+            line += " replay-seq %d replay-seq-hi %d replay-oseq %d replay-oseq-hi %d" % (
                 low, high, low, high)
-        if enc.kind == "aead":
+        if enc and enc.kind == "aead":
             return line + " aead %s %s %d" % (enc.kernel, key(enc), enc.icv * 8)
-        line += " enc %s %s" % (enc.kernel, key(enc))
+        if enc:
+            line += " enc %s %s" % (enc.kernel, key(enc))
         if hash_ and hash_.icv:
             line += " auth-trunc %s %s %d" % (hash_.kernel, key(hash_), hash_.icv * 8)
+        elif not enc:
+            line += " auth %s %s" % (hash_.kernel, key(hash_))
         return line
 
     @staticmethod
@@ -274,10 +297,10 @@ class Xfrm:
         line = "xfrm policy add src %s dst %s%s dir %s" % (p.src, p.dst, proto[p.proto], p.dir)
         for r in p.requests:
             line += " tmpl"
-            if r[0] == "tunnel":
-                line += " src %s dst %s" % (r[2], r[3])
-            line += " proto esp mode %s level %s" % (
-                r[0], "use" if r[1] == "use" else "required")
+            if r.mode == "tunnel":
+                line += " src %s dst %s" % (r.src, r.dst)
+            line += " proto %s mode %s level %s" % (
+                r.proto, r.mode, "use" if r.level == "use" else "required")
         return line
 
     def add(self, *things):

@@ -67,6 +67,8 @@ class Packet:
             self._read4(data)
         if self.proto == ESP and not self.offset and len(self.payload) >= 8:
             self.spi, self.seq = struct.unpack_from("!II", self.payload)
+        elif self.proto == AH and not self.offset and len(self.payload) >= 12:
+            self.spi, self.seq = struct.unpack_from("!II", self.payload, 4)
         else:
             self.spi = self.seq = None
 
