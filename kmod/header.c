@@ -110,7 +110,7 @@ static noinline bool flow_upper(const struct sk_buff *skb,
 	}
 }
 
-static bool flow_get6(const struct sk_buff *skb, struct kipsec_flow *fl)
+static noinline bool flow_get6(const struct sk_buff *skb, struct kipsec_flow *fl)
 {
 	const struct ipv6hdr *ip6 = ipv6_hdr(skb);
 	struct kipsec_upper up;

@@ -43,6 +43,17 @@ static inline bool kipsec_is_ipsec(u8 proto)
 	       proto == IPPROTO_COMP;
 }
 
+/** kipsec_maybe_ipsec() - a glance: false if no IPsec header can be found */
+static inline bool kipsec_maybe_ipsec(const struct sk_buff *skb)
+{
+	u8 proto;
+
+	if (likely(!kipsec_is_ip6(skb)))
+		return kipsec_is_ipsec(ip_hdr(skb)->protocol);
+	proto = ipv6_hdr(skb)->nexthdr;
+	return kipsec_is_ipsec(proto) || ipv6_ext_hdr(proto);
+}
+
 /**
  * struct kipsec_upper - what comes behind the IP header and its extensions
  * @off: where, from the start of the data

@@ -217,11 +217,12 @@ static unsigned int in_judge(struct kipsec_net *kn, struct sk_buff *skb,
 	return NF_STOLEN;
 }
 
-static struct kipsec_sa *in_sa(struct kipsec_net *kn, const struct sk_buff *skb)
+static noinline struct kipsec_sa *in_sa(struct kipsec_net *kn,
+					const struct sk_buff *skb)
 {
 	struct kipsec_upper up;
 
-	if (!kipsec_upper_get(skb, &up))
+	if (!kipsec_upper_get(skb, &up) || !kipsec_is_ipsec(up.proto))
 		return NULL;
 	return kipsec_input_sa(kn, skb, up.off, up.proto);
 }
@@ -242,14 +243,14 @@ static unsigned int hook_in(void *priv, struct sk_buff *skb,
 	}
 	if (!kipsec_whole(state->net, skb, KIPSEC_DEFRAG_IN))
 		return NF_STOLEN;
-	if (unlikely(!kipsec_flow_get(skb, &fl))) {
-		kipsec_drop(kn, skb, KIPSEC_DROP_IN_INNER, NULL, NULL);
-		return NF_STOLEN;
-	}
-	sa = kipsec_is_ipsec(fl.proto) ? in_sa(kn, skb) : NULL;
+	sa = kipsec_maybe_ipsec(skb) ? in_sa(kn, skb) : NULL;
 	if (sa) {
 		kipsec_route_early(sa, skb);
 		return NF_ACCEPT;
+	}
+	if (unlikely(!kipsec_flow_get(skb, &fl))) {
+		kipsec_drop(kn, skb, KIPSEC_DROP_IN_INNER, NULL, NULL);
+		return NF_STOLEN;
 	}
 	kipsec_spd_lookup_in(kn, &fl, &in, &fwd);
 	if (in && !kipsec_policy_meant(in, &fl))

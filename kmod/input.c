@@ -37,8 +37,8 @@ static bool more_inside(struct kipsec_net *kn, const struct sk_buff *skb)
 {
 	struct kipsec_upper up;
 
-	return kipsec_upper_get(skb, &up) && !up.fragment &&
-	       kipsec_is_ipsec(up.proto) &&
+	return kipsec_maybe_ipsec(skb) && kipsec_upper_get(skb, &up) &&
+	       !up.fragment && kipsec_is_ipsec(up.proto) &&
 	       kipsec_input_sa(kn, skb, up.off, up.proto);
 }
 

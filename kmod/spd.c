@@ -273,14 +273,14 @@ static bool meant6(const struct kipsec_policy *pol,
 		!(dst & (IPV6_ADDR_LINKLOCAL | IPV6_ADDR_MULTICAST)));
 }
 
-bool kipsec_policy_meant(const struct kipsec_policy *pol,
-			 const struct kipsec_flow *fl)
+bool kipsec_policy_meant_slow(const struct kipsec_policy *pol,
+			      const struct kipsec_flow *fl)
 {
 	__be32 dst = fl->addr[1];
 
 	if (fl->family == AF_INET6)
 		return meant6(pol, fl);
-	return likely(pol->sel.dst_len) || pol->action != KIPSEC_PROTECT ||
+	return pol->sel.dst_len || pol->action != KIPSEC_PROTECT ||
 	       !(ipv4_is_multicast(dst) || ipv4_is_lbcast(dst));
 }
 

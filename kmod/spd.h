@@ -106,6 +106,10 @@ struct kipsec_policy {
 	struct kipsec_request	req[];
 };
 
+/** kipsec_policy_meant_slow() - the same, for addresses that may be special */
+bool kipsec_policy_meant_slow(const struct kipsec_policy *pol,
+			      const struct kipsec_flow *fl);
+
 /**
  * kipsec_policy_meant() - does a policy that matches mean this flow?
  * @pol: the policy
@@ -115,8 +119,13 @@ struct kipsec_policy {
  * protect: multicast, broadcast, addresses of the link, neighbour discovery. A
  * policy that names them does.
  */
-bool kipsec_policy_meant(const struct kipsec_policy *pol,
-			 const struct kipsec_flow *fl);
+static inline bool kipsec_policy_meant(const struct kipsec_policy *pol,
+				       const struct kipsec_flow *fl)
+{
+	if (likely(fl->family == AF_INET && pol->sel.dst_len))
+		return true;
+	return kipsec_policy_meant_slow(pol, fl);
+}
 
 /**
  * kipsec_spd_lookup_out() - the policy that applies to a flow on output
