@@ -117,10 +117,11 @@ static bool out_exempt(const struct sk_buff *skb,
 	       nf_bridge_info_exists(skb);	/* bridged, not routed */
 }
 
-static unsigned int out_protect(struct kipsec_net *kn, struct sk_buff *skb,
-				const struct nf_hook_state *state,
-				struct kipsec_policy *pol,
-				const struct kipsec_flow *fl)
+/* Out of line, so that packets without a policy need not make room for it. */
+static noinline unsigned int
+out_protect(struct kipsec_net *kn, struct sk_buff *skb,
+	    const struct nf_hook_state *state, struct kipsec_policy *pol,
+	    const struct kipsec_flow *fl)
 {
 	struct kipsec_path path;
 	int err;
@@ -148,7 +149,7 @@ static unsigned int hook_out(void *priv, struct sk_buff *skb,
 {
 	struct kipsec_net *kn = priv;
 	struct kipsec_policy *pol;
-	struct kipsec_flow fl;
+	struct kipsec_flow fl KIPSEC_NOT_ZEROED;
 
 	if (out_exempt(skb, state))
 		return NF_ACCEPT;
@@ -204,13 +205,20 @@ static void in_calm_xfrm(const struct net *net, struct sk_buff *skb)
 		IPCB(skb)->flags |= IPSKB_NOPOLICY;
 }
 
-static unsigned int in_judge(struct kipsec_net *kn, struct sk_buff *skb,
-			     struct kipsec_policy *in,
-			     struct kipsec_policy *fwd)
+static noinline unsigned int in_judge(struct kipsec_net *kn,
+				      struct sk_buff *skb,
+				      const struct kipsec_flow *fl,
+				      struct kipsec_policy *in,
+				      struct kipsec_policy *fwd)
 {
 	struct kipsec_policy *pol;
-	unsigned int reason = kipsec_check(kn, skb, in, fwd, &pol);
+	unsigned int reason;
 
+	if (in && !kipsec_policy_meant(in, fl))
+		in = NULL;
+	if (fwd && !kipsec_policy_meant(fwd, fl))
+		fwd = NULL;
+	reason = kipsec_check(kn, skb, in, fwd, &pol);
 	if (likely(reason == KIPSEC_REASON_MAX) || in_exempt(kn, skb))
 		return NF_ACCEPT;
 	kipsec_drop(kn, skb, reason, NULL, pol);
@@ -231,8 +239,8 @@ static unsigned int hook_in(void *priv, struct sk_buff *skb,
 			    const struct nf_hook_state *state)
 {
 	struct kipsec_net *kn = priv;
-	struct kipsec_policy *in, *fwd;
-	struct kipsec_flow fl;
+	struct kipsec_policy *found[KIPSEC_SLOTS] KIPSEC_NOT_ZEROED;
+	struct kipsec_flow fl KIPSEC_NOT_ZEROED;
 	struct kipsec_sa *sa;
 
 	if (state->in->flags & IFF_LOOPBACK)
@@ -252,14 +260,10 @@ static unsigned int hook_in(void *priv, struct sk_buff *skb,
 		kipsec_drop(kn, skb, KIPSEC_DROP_IN_INNER, NULL, NULL);
 		return NF_STOLEN;
 	}
-	kipsec_spd_lookup_in(kn, &fl, &in, &fwd);
-	if (in && !kipsec_policy_meant(in, &fl))
-		in = NULL;
-	if (fwd && !kipsec_policy_meant(fwd, &fl))
-		fwd = NULL;
-	if (!in && !fwd)
+	kipsec_spd_lookup_in(kn, &fl, found);
+	if (!found[0] && !found[1])
 		return NF_ACCEPT;
-	return in_judge(kn, skb, in, fwd);
+	return in_judge(kn, skb, &fl, found[0], found[1]);
 }
 
 /* --- up and down --------------------------------------------------------- */

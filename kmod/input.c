@@ -55,20 +55,20 @@ static void scrub(struct sk_buff *skb)
 static unsigned int check_inner(struct kipsec_net *kn, struct sk_buff *skb,
 				struct kipsec_policy **pol)
 {
-	struct kipsec_policy *in, *fwd;
+	struct kipsec_policy *found[KIPSEC_SLOTS];
 	struct kipsec_flow fl;
 
 	if (!kipsec_flow_get(skb, &fl))
 		return KIPSEC_DROP_IN_INNER;
-	kipsec_spd_lookup_in(kn, &fl, &in, &fwd);
-	return kipsec_check(kn, skb, in, fwd, pol);
+	kipsec_spd_lookup_in(kn, &fl, found);
+	return kipsec_check(kn, skb, found[0], found[1], pol);
 }
 
 /* The packet is in clear again. */
 static void input_clear(struct kipsec_net *kn, struct kipsec_sa *sa,
 			struct sk_buff *skb)
 {
-	unsigned int reason = KIPSEC_REASON_MAX;
+	unsigned int reason = KIPSEC_DROP_IN_NOMEM;
 	struct kipsec_policy *pol = NULL;
 
 	kipsec_route_learn(sa, skb);
@@ -79,10 +79,13 @@ static void input_clear(struct kipsec_net *kn, struct kipsec_sa *sa,
 	 */
 	if (!kipsec_whole(kn->net, skb, KIPSEC_DEFRAG_SA + (u32)sa->serial))
 		return;
-	if (!kipsec_tag(skb, sa))
-		reason = KIPSEC_DROP_IN_NOMEM;
-	else if (!more_inside(kn, skb))
+	if (likely(kipsec_tag(skb, sa))) {
+		if (more_inside(kn, skb)) {
+			kipsec_reinject(skb);
+			return;
+		}
 		reason = check_inner(kn, skb, &pol);
+	}
 	if (unlikely(reason != KIPSEC_REASON_MAX)) {
 		kipsec_drop(kn, skb, reason, sa, pol);
 		return;

@@ -125,17 +125,17 @@ struct kipsec_policy *kipsec_spd_lookup_out(struct kipsec_net *kn,
 }
 
 void kipsec_spd_lookup_in(struct kipsec_net *kn, const struct kipsec_flow *fl,
-			  struct kipsec_policy **in, struct kipsec_policy **fwd)
+			  struct kipsec_policy *found[KIPSEC_SLOTS])
 {
-	struct kipsec_rule *found[KIPSEC_SLOTS];
+	/* So that no rule has to be converted on the way of every packet. */
+	static_assert(!offsetof(struct kipsec_policy, rule));
 
 	RCU_LOCKDEP_WARN(!rcu_read_lock_held(),
 			 "SPD look-up outside of an RCU section");
 
 	kipsec_classifier_lookup_slots(class_of(kn->spd, KIPSEC_DIR_IN,
-						fl->family), fl, found);
-	*in = policy_of(found[0]);
-	*fwd = policy_of(found[1]);
+						fl->family), fl,
+				       (struct kipsec_rule **)found);
 }
 
 static void policy_due(struct kipsec_net *kn, struct kipsec_deadline *d);

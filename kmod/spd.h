@@ -142,14 +142,13 @@ struct kipsec_policy *kipsec_spd_lookup_out(struct kipsec_net *kn,
  * kipsec_spd_lookup_in() - the policies that apply to a flow on input
  * @kn: the namespace
  * @fl: what the packet shows, unused words zero
- * @in: the one if the packet is for this host, or NULL
- * @fwd: the one if it is to be forwarded, or NULL
+ * @found: first the one if the packet is for this host, then the one if it is to
+ *	be forwarded; or NULL
  *
  * Context: as above.
  */
 void kipsec_spd_lookup_in(struct kipsec_net *kn, const struct kipsec_flow *fl,
-			  struct kipsec_policy **in,
-			  struct kipsec_policy **fwd);
+			  struct kipsec_policy *found[KIPSEC_SLOTS]);
 
 /** kipsec_policy_used() - the data path applied @pol to a packet; RCU */
 static inline void kipsec_policy_used(struct kipsec_policy *pol)

@@ -23,6 +23,16 @@
 #include <net/gso.h>
 #endif
 
+/*
+ * Kernels that clear all variables on the stack: not this one, on a path that
+ * every packet takes, for it is filled in at once.
+ */
+#if __has_attribute(__uninitialized__)
+#define KIPSEC_NOT_ZEROED	__attribute__((__uninitialized__))
+#else
+#define KIPSEC_NOT_ZEROED
+#endif
+
 /* The argument of a crypto completion: the request until 6.2, its data since. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
 typedef struct crypto_async_request *kipsec_crypto_arg;

@@ -329,7 +329,7 @@ def bundle(tap, b):
                 stack.add(*both)
             b.wire.flush()
             wanted = []
-            with Moves(b.x), Moves(b.k, ("InProtected",), OutProtected=len(SIZES)):
+            with Moves(b.x), Moves(b.k, OutProtected=len(SIZES), InProtected=len(SIZES)):
                 ping = Ping(b.lab["k"], src)
                 for n, size in enumerate(SIZES, 1):
                     check(ping(dst, size) is not None, "no answer of %d bytes" % size)

@@ -132,7 +132,7 @@ def through_nat(tap, b):
 
 def manager(tap, b):
     out, _ = b.configure(ipsec.GCM, "tunnel")
-    with tap.case("what begins with four zero bytes is the key manager's, and keep-alives end"):
+    with tap.case("what begins with four zero bytes is the key manager's, and keepalives end"):
         sender, inject = b.managers["k"].sock, Injector(b.lab["n"], b.lab["k"])
         sender.sendto(bytes(4) + b"IKE", (X, PORT))
         equal(b.managers["x"].sock.recv(100), bytes(4) + b"IKE", "what X's manager gets")
