@@ -6,7 +6,7 @@
 #include "../offload/crypto.h"
 #include "sequence.h"
 
-int kipsec_seq_next(struct kipsec_job *job, unsigned int bytes)
+int kipsec_count_out(struct kipsec_job *job, unsigned int bytes)
 {
 	struct kipsec_sa *sa = job->sa;
 	u64 packets, total;
@@ -23,6 +23,17 @@ int kipsec_seq_next(struct kipsec_job *job, unsigned int bytes)
 			return -EKEYEXPIRED;
 		}
 	}
+	kipsec_sa_used(sa);
+	return 0;
+}
+
+int kipsec_seq_next(struct kipsec_job *job, unsigned int bytes)
+{
+	struct kipsec_sa *sa = job->sa;
+	int err = kipsec_count_out(job, bytes);
+
+	if (unlikely(err))
+		return err;
 	job->seq = atomic64_inc_return(&sa->oseq);
 	if (unlikely(job->seq > U32_MAX) && !sa->esn) {
 		/* Never send the same number twice under one key. */
@@ -30,7 +41,6 @@ int kipsec_seq_next(struct kipsec_job *job, unsigned int bytes)
 		job->reason = KIPSEC_DROP_OUT_SEQ;
 		return -EOVERFLOW;
 	}
-	kipsec_sa_used(sa);
 	return 0;
 }
 
@@ -60,6 +70,38 @@ int kipsec_seq_check(struct kipsec_job *job, __be32 low)
 	return likely(v == KIPSEC_REPLAY_OK) ? 0 : replay_fail(job, v);
 }
 
+/* One more packet, with @sa->lock held. */
+static enum kipsec_life count_in(struct kipsec_sa *sa, unsigned int bytes)
+{
+	sa->ipackets++;
+	sa->ibytes += bytes;
+	if (likely(!READ_ONCE(sa->counted)))
+		return KIPSEC_LIFE_FRESH;
+	return kipsec_lifetime_by_use(&sa->lifetime, sa->ipackets, sa->ibytes);
+}
+
+static int counted_in(struct kipsec_job *job, enum kipsec_life life)
+{
+	if (unlikely(life != KIPSEC_LIFE_FRESH))
+		kipsec_sa_crossed(job->sa, life);
+	if (life == KIPSEC_LIFE_HARD) {
+		job->reason = KIPSEC_DROP_IN_EXPIRED;
+		return -EKEYEXPIRED;
+	}
+	kipsec_sa_used(job->sa);
+	return 0;
+}
+
+int kipsec_count_in(struct kipsec_job *job, unsigned int bytes)
+{
+	enum kipsec_life life;
+
+	spin_lock(&job->sa->lock);
+	life = count_in(job->sa, bytes);
+	spin_unlock(&job->sa->lock);
+	return counted_in(job, life);
+}
+
 int kipsec_seq_accept(struct kipsec_job *job, unsigned int bytes)
 {
 	enum kipsec_replay_verdict v = KIPSEC_REPLAY_OK;
@@ -69,22 +111,10 @@ int kipsec_seq_accept(struct kipsec_job *job, unsigned int bytes)
 	spin_lock(&sa->lock);
 	if (sa->replay)
 		v = kipsec_replay_advance(sa->replay, job->seq);
-	if (v == KIPSEC_REPLAY_OK) {
-		sa->ipackets++;
-		sa->ibytes += bytes;
-		if (unlikely(READ_ONCE(sa->counted)))
-			life = kipsec_lifetime_by_use(&sa->lifetime,
-						      sa->ipackets, sa->ibytes);
-	}
+	if (v == KIPSEC_REPLAY_OK)
+		life = count_in(sa, bytes);
 	spin_unlock(&sa->lock);
 	if (v != KIPSEC_REPLAY_OK)
 		return replay_fail(job, v);
-	if (unlikely(life != KIPSEC_LIFE_FRESH))
-		kipsec_sa_crossed(sa, life);
-	if (life == KIPSEC_LIFE_HARD) {
-		job->reason = KIPSEC_DROP_IN_EXPIRED;
-		return -EKEYEXPIRED;
-	}
-	kipsec_sa_used(sa);
-	return 0;
+	return counted_in(job, life);
 }

@@ -11,6 +11,18 @@
 struct kipsec_job;
 
 /**
+ * kipsec_count_out() - count a packet to be sent, for protocols without numbers
+ * @job: @job->sa will send it
+ * @bytes: of payload
+ *
+ * Return: 0, or an errno with @job->reason if a limit is reached.
+ */
+int kipsec_count_out(struct kipsec_job *job, unsigned int bytes);
+
+/** kipsec_count_in() - the same for a packet that came and was good */
+int kipsec_count_in(struct kipsec_job *job, unsigned int bytes);
+
+/**
  * kipsec_seq_next() - take a sequence number for a packet to be sent
  * @job: @job->sa will send it; @job->seq is set
  * @bytes: of payload, to be counted

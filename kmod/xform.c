@@ -12,6 +12,7 @@
 static const struct kipsec_xform * const xforms[] = {
 	&kipsec_esp,
 	&kipsec_ah,
+	&kipsec_ipcomp,
 };
 
 static int sa_window(struct kipsec_sa *sa, u32 window, u64 last)

@@ -43,6 +43,7 @@ struct kipsec_xform {
 
 extern const struct kipsec_xform kipsec_esp;
 extern const struct kipsec_xform kipsec_ah;
+extern const struct kipsec_xform kipsec_ipcomp;
 
 /**
  * kipsec_sa_init() - make an SA able to carry packets: transform, cipher, window

@@ -100,7 +100,7 @@ class Udp:
         self.sock.close()
 
 
-def tcp_copy(src_ns, dst_ns, dst, size, port=5001, src=None, timeout=60):
+def tcp_copy(src_ns, dst_ns, dst, size, port=5001, src=None, timeout=60, pattern=SECRET):
     """Send size bytes and compare hashes; gives seconds. Fails on loss or change."""
     ipv6 = ":" in dst
     family = socket.AF_INET6 if ipv6 else socket.AF_INET
@@ -113,7 +113,7 @@ def tcp_copy(src_ns, dst_ns, dst, size, port=5001, src=None, timeout=60):
     client.settimeout(timeout)
     if src:
         client.bind((src, 0))
-    block = fill(1 << 16)
+    block = fill(1 << 16, pattern)
     sent, got, error = hashlib.sha256(), hashlib.sha256(), []
 
     def receive():

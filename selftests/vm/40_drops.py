@@ -13,16 +13,18 @@ import re
 import socket
 import struct
 import sys
+import zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import esp                                                      # noqa: E402
 import ipsec                                                    # noqa: E402
 from card import Card                                           # noqa: E402
+from fault import Nth, failslab                                 # noqa: E402
 from ipsec import SA, Kipsec, Moves, Policy, transport, tunnel  # noqa: E402
 from ktap import Failed, Skip, check, equal, run                # noqa: E402
 from netns import pair, wait_for                                # noqa: E402
 from traffic import Udp                                         # noqa: E402
-from wire import ESP, UDP, Capture, Injector, fill, ip4, udp4   # noqa: E402
+from wire import ESP, IPCOMP, UDP, Capture, Injector, fill, ip4, udp4   # noqa: E402
 
 K, X, PORT = "10.0.0.1", "10.0.0.2", 4000
 TRACE = "/sys/kernel/tracing"
@@ -171,6 +173,12 @@ def input_packets(tap, b):
         b.fresh(SA_IN)
         with b.drops("InPadding"):
             b.inject(esp.seal(SA_IN, 1, bytes(14) + bytes((15, UDP))))
+    with tap.case("InDecompress: a stream that has no end, one that is none, a bomb"):
+        b.fresh(text="add %s %s ipcomp 0x4013 -C deflate;" % (X, K))
+        with b.drops("InDecompress", 3):
+            b.injector.send(*[ip4(X, K, IPCOMP, struct.pack("!BBH", UDP, 0, 0x4013) + stream)
+                              for stream in (b"\0" * 5, b"\xff" * 60,
+                                             zlib.compress(bytes(1 << 20), 9)[2:-4])])
     with tap.case("InNextHeader: a tunnel with anything but a tunnel inside"):
         b.fresh(TUNNEL_IN)
         with b.drops("InNextHeader", 3):
@@ -299,15 +307,6 @@ def output(tap, b):
         out_nomem(b)
 
 
-def failslab(**knobs):
-    for name, value in knobs.items():
-        path = "/sys/kernel/debug/failslab/" + name.replace("_", "-")
-        if not os.path.exists(path):
-            raise Skip("this kernel has no fault injection")
-        with open(path, "w") as f:
-            f.write(str(value))
-
-
 def in_nomem(b):
     """Let one of the next atomic allocations fail, whosever it is, many times."""
     hit = 0
@@ -332,27 +331,20 @@ def in_nomem(b):
 
 def out_nomem(b):
     """Fail the n-th allocation of a send, for every n, until it succeeds."""
-    nth = "/proc/thread-self/fail-nth"
     failslab(ignore_gfp_wait="N", verbose=0)
     b.fresh(SA_OUT, OUT_REQUIRE)
     udp = Udp(b.lab["k"])
     hit = 0
     for n in range(1, 200):
         before = b.k.counters()
-        with open(nth, "w") as f:
-            f.write(str(n))
-        with contextlib.suppress(OSError):
-            udp.send(fill(100), X, PORT)
-        with open(nth) as f:
-            left = f.read().strip()
-        with open(nth, "w") as f:
-            f.write("0")
+        with Nth(n) as nth, contextlib.suppress(OSError):
+            udp.send(fill(3000), X, PORT)       # in pieces, so that it is copied
         moved = {c: v - before[c] for c, v in b.k.counters().items()
                  if v != before[c] and c not in ipsec.UNCERTAIN}
         check(moved in ({}, {"OutNoMemory": 1}, {"OutProtected": 1}, {"OutNoSa": 1}),
               "allocation %d failed: %s" % (n, moved))
         hit += moved.get("OutNoMemory", 0)
-        if left != "0":
+        if not nth.failed:
             break
     udp.close()
     check(hit, "no failing allocation was counted")
