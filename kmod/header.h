@@ -43,6 +43,15 @@ static inline bool kipsec_is_ipsec(u8 proto)
 	       proto == IPPROTO_COMP;
 }
 
+/** kipsec_is_ipip() - is there nothing but another IP packet inside? */
+static inline bool kipsec_is_ipip(const struct sk_buff *skb)
+{
+	u8 proto = kipsec_is_ip6(skb) ? ipv6_hdr(skb)->nexthdr :
+					ip_hdr(skb)->protocol;
+
+	return proto == IPPROTO_IPIP || proto == IPPROTO_IPV6;
+}
+
 /** kipsec_maybe_ipsec() - a glance: false if no IPsec header can be found */
 static inline bool kipsec_maybe_ipsec(const struct sk_buff *skb)
 {

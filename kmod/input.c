@@ -3,7 +3,7 @@
  * input.c - from protected packets back to the stack (floor 4).
  *
  *	receive() -> SA by SPI -> transform: replay window, crypto (now or later)
- *	  -> input_finish(): strip, policy check, tag -> reinject.c
+ *	  -> kipsec_input_clear(): tag, policy check -> reinject.c
  *
  * We stand before esp4 and its like in the stack's chains of handlers and answer
  * -EINVAL for an SPI that is not ours, so that the next in line is asked.
@@ -15,6 +15,7 @@
 
 #include "check.h"
 #include "input.h"
+#include "ipip.h"
 #include "packet.h"
 #include "pmtu.h"
 #include "reinject.h"
@@ -37,6 +38,8 @@ static bool more_inside(struct kipsec_net *kn, const struct sk_buff *skb)
 {
 	struct kipsec_upper up;
 
+	if (unlikely(kipsec_is_ipip(skb)))
+		return kipsec_ipip_sa(kn, skb);
 	return kipsec_maybe_ipsec(skb) && kipsec_upper_get(skb, &up) &&
 	       !up.fragment && kipsec_is_ipsec(up.proto) &&
 	       kipsec_input_sa(kn, skb, up.off, up.proto);
@@ -64,8 +67,7 @@ static unsigned int check_inner(struct kipsec_net *kn, struct sk_buff *skb,
 	return kipsec_check(kn, skb, found[0], found[1], pol);
 }
 
-/* The packet is in clear again. */
-static void input_clear(struct kipsec_net *kn, struct kipsec_sa *sa,
+void kipsec_input_clear(struct kipsec_net *kn, struct kipsec_sa *sa,
 			struct sk_buff *skb)
 {
 	unsigned int reason = KIPSEC_DROP_IN_NOMEM;
@@ -112,7 +114,7 @@ static void input_finish(struct kipsec_job *job)
 		kipsec_drop(kn, skb, -1 - err, sa, NULL);
 		return;
 	}
-	input_clear(kn, sa, skb);
+	kipsec_input_clear(kn, sa, skb);
 }
 
 static void input_fail(struct kipsec_job *job)

@@ -23,6 +23,20 @@ struct sk_buff;
 struct kipsec_sa *kipsec_input_sa(struct kipsec_net *kn,
 				  const struct sk_buff *skb, int off, u8 proto);
 
+/**
+ * kipsec_input_clear() - a packet has come out of an SA
+ * @kn: the namespace
+ * @sa: the SA
+ * @skb: after kipsec_pop(); consumed
+ *
+ * It gets the SA's tag; then, if no other header is inside, it has to be what a
+ * policy allows, and goes back into the stack.
+ *
+ * Context: BH off, RCU read side.
+ */
+void kipsec_input_clear(struct kipsec_net *kn, struct kipsec_sa *sa,
+			struct sk_buff *skb);
+
 /** kipsec_input_start() - take ESP, AH and IPComp from the stack; once per module load */
 int kipsec_input_start(void);
 

@@ -9,6 +9,7 @@
 #include "expire.h"
 #include "hooks.h"
 #include "input.h"
+#include "ipip.h"
 #include "kipsec.h"
 #include "pfkey.h"
 #include "proc.h"
@@ -119,12 +120,17 @@ static int __init kipsec_start(void)
 	err = kipsec_input_start();
 	if (err)
 		goto no_input;
+	err = kipsec_ipip_start();
+	if (err)
+		goto no_ipip;
 	err = kipsec_pfkey_register();
 	if (err)
 		goto no_pfkey;
 	return 0;
 
 no_pfkey:
+	kipsec_ipip_stop();
+no_ipip:
 	kipsec_input_stop();
 no_input:
 	kipsec_route_stop();
@@ -140,6 +146,7 @@ no_reinject:
 static void __exit kipsec_stop(void)
 {
 	kipsec_pfkey_unregister();
+	kipsec_ipip_stop();
 	kipsec_input_stop();
 	kipsec_route_stop();
 	unregister_pernet_subsys(&net_ops);

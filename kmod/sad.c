@@ -430,8 +430,7 @@ static struct kipsec_sa *group_pick(struct kipsec_net *kn,
 	return oldest ?: dying;
 }
 
-/* The slow way: at most four hash look-ups. */
-static struct kipsec_sa *sad_search(struct kipsec_net *kn,
+struct kipsec_sa *kipsec_sad_search(struct kipsec_net *kn,
 				    const struct kipsec_sa_want *want)
 {
 	struct kipsec_sa_want key = *want;
@@ -468,7 +467,7 @@ struct kipsec_sa *kipsec_sad_choose(struct kipsec_net *kn,
 		    kipsec_addr_equal(&sa->src, &want->src, want->family))
 			return sa;
 	}
-	sa = sad_search(kn, want);
+	sa = kipsec_sad_search(kn, want);
 	if (sa && spin_trylock(&sad->cache_lock)) {
 		if (sad->gen == gen) {
 			rcu_assign_pointer(cache->sa, sa);

@@ -433,6 +433,16 @@ struct kipsec_sa *kipsec_sad_choose(struct kipsec_net *kn,
 				    struct kipsec_sa_cache *cache);
 
 /**
+ * kipsec_sad_search() - the same without a memory: at most four hash look-ups
+ * @kn: the namespace
+ * @want: what is asked for
+ *
+ * Context and answer: as kipsec_sad_choose().
+ */
+struct kipsec_sa *kipsec_sad_search(struct kipsec_net *kn,
+				    const struct kipsec_sa_want *want);
+
+/**
  * kipsec_sa_used() - the data path's report after a packet
  * @sa: the SA
  *
