@@ -138,11 +138,14 @@ static bool request_met(const struct kipsec_request *req,
 
 /*
  * May the sender have left it out? What does not shrink is sent without IPComp,
- * whatever policy says (RFC 3173 section 2.2).
+ * whatever policy says (RFC 3173 section 2.2); in tunnel mode it is still IP in
+ * IP then, and has the tag (ipip.c).
  */
 static bool request_optional(const struct kipsec_request *req)
 {
-	return req->level == KIPSEC_LEVEL_USE || req->proto == IPPROTO_COMP;
+	return req->level == KIPSEC_LEVEL_USE ||
+	       (req->proto == IPPROTO_COMP &&
+		req->mode != KIPSEC_MODE_TUNNEL);
 }
 
 /*

@@ -7,6 +7,7 @@ not from either implementation.
 """
 import os
 import re
+import time
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -354,6 +355,17 @@ class Moves:
             wait_for(lambda: self.moved() == self.wanted, 2.0)
             equal(self.moved(), self.wanted, self.stack.ns.name)
         return False
+
+
+def settle(stack, seconds=0.3):
+    """Wait until nothing of what came before is under way any more."""
+    last = None
+    for _ in range(20):
+        now = stack.counters()
+        if now == last:
+            return
+        last = now
+        time.sleep(seconds)
 
 
 def loaded():

@@ -134,6 +134,7 @@ def streams(tap, b):
                 equal({p.proto for p in b.wire.take()}, {AH}, "protocols on the wire")
         with tap.case("AH itself in fragments: %s" % way):
             ping = Ping(b.lab["k"], a)
+            ipsec.settle(b.k)       # the end of a TCP connection may take a while
             with Moves(b.k, OutProtected=1, InProtected=1):
                 check(ping(z, 3000) is not None, "no answer")
             ping.close()
