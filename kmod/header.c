@@ -123,7 +123,7 @@ static noinline bool flow_get6(const struct sk_buff *skb, struct kipsec_flow *fl
 	fl->proto = up.proto;
 	memcpy(&fl->addr[0], &ip6->saddr, sizeof(ip6->saddr));
 	memcpy(&fl->addr[4], &ip6->daddr, sizeof(ip6->daddr));
-	return up.later || flow_upper(skb, fl, up.off);
+	return flow_upper(skb, fl, up.off);
 }
 
 bool kipsec_flow_get(const struct sk_buff *skb, struct kipsec_flow *fl)
@@ -139,16 +139,13 @@ bool kipsec_flow_get(const struct sk_buff *skb, struct kipsec_flow *fl)
 	fl->proto = proto;
 	fl->addr[0] = iph->saddr;
 	fl->addr[1] = iph->daddr;
-	/* Most packets are whole, and TCP or UDP with the ports at hand. */
+	/* Most are TCP or UDP with the ports at hand. */
 	if (likely((proto == IPPROTO_UDP || proto == IPPROTO_TCP) &&
-		   !(iph->frag_off & htons(IP_OFFSET)) &&
 		   upper + sizeof(u32) <= skb_tail_pointer(skb))) {
 		fl->w[0] = *(const u32 *)upper;
 		return true;
 	}
 	fl->w[0] = 0;
-	if (iph->frag_off & htons(IP_OFFSET))
-		return true;
 	return flow_upper(skb, fl, upper - skb->data);
 }
 

@@ -90,10 +90,8 @@ bool kipsec_upper_get(const struct sk_buff *skb, struct kipsec_upper *up);
 
 /**
  * kipsec_flow_get() - what the policy look-up sees of a packet
- * @skb: with the network header set; not changed
+ * @skb: whole (kipsec_whole()), with the network header set; not changed
  * @fl: filled in
- *
- * A fragment other than the first has no ports.
  *
  * Return: false if the headers cannot be read.
  */
