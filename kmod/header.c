@@ -126,27 +126,19 @@ static noinline bool flow_get6(const struct sk_buff *skb, struct kipsec_flow *fl
 	return flow_upper(skb, fl, up.off);
 }
 
-bool kipsec_flow_get(const struct sk_buff *skb, struct kipsec_flow *fl)
+bool kipsec_flow_get_slow(const struct sk_buff *skb, struct kipsec_flow *fl)
 {
 	const struct iphdr *iph = ip_hdr(skb);
-	const u8 *upper = (const u8 *)iph + iph->ihl * 4;
-	u8 proto = iph->protocol;
 
 	if (kipsec_is_ip6(skb))
 		return flow_get6(skb, fl);
+	fl->w[0] = 0;
 	fl->w[1] = 0;
 	fl->family = AF_INET;
-	fl->proto = proto;
+	fl->proto = iph->protocol;
 	fl->addr[0] = iph->saddr;
 	fl->addr[1] = iph->daddr;
-	/* Most are TCP or UDP with the ports at hand. */
-	if (likely((proto == IPPROTO_UDP || proto == IPPROTO_TCP) &&
-		   upper + sizeof(u32) <= skb_tail_pointer(skb))) {
-		fl->w[0] = *(const u32 *)upper;
-		return true;
-	}
-	fl->w[0] = 0;
-	return flow_upper(skb, fl, upper - skb->data);
+	return flow_upper(skb, fl, skb_network_offset(skb) + iph->ihl * 4);
 }
 
 /* --- SAs ----------------------------------------------------------------- */

@@ -88,6 +88,9 @@ struct kipsec_upper {
  */
 bool kipsec_upper_get(const struct sk_buff *skb, struct kipsec_upper *up);
 
+/** kipsec_flow_get_slow() - the same for any packet */
+bool kipsec_flow_get_slow(const struct sk_buff *skb, struct kipsec_flow *fl);
+
 /**
  * kipsec_flow_get() - what the policy look-up sees of a packet
  * @skb: whole (kipsec_whole()), with the network header set; not changed
@@ -95,7 +98,26 @@ bool kipsec_upper_get(const struct sk_buff *skb, struct kipsec_upper *up);
  *
  * Return: false if the headers cannot be read.
  */
-bool kipsec_flow_get(const struct sk_buff *skb, struct kipsec_flow *fl);
+static inline bool kipsec_flow_get(const struct sk_buff *skb,
+				   struct kipsec_flow *fl)
+{
+	const struct iphdr *iph = ip_hdr(skb);
+	const u8 *upper = (const u8 *)iph + iph->ihl * 4;
+	u8 proto = iph->protocol;
+
+	/* Most are TCP or UDP with the ports at hand. */
+	if (unlikely(kipsec_is_ip6(skb) ||
+		     (proto != IPPROTO_UDP && proto != IPPROTO_TCP) ||
+		     upper + sizeof(u32) > skb_tail_pointer(skb)))
+		return kipsec_flow_get_slow(skb, fl);
+	fl->w[0] = *(const u32 *)upper;
+	fl->w[1] = 0;
+	fl->family = AF_INET;
+	fl->proto = proto;
+	fl->addr[0] = iph->saddr;
+	fl->addr[1] = iph->daddr;
+	return true;
+}
 
 /**
  * kipsec_id_get() - the SA for which a packet claims to be
