@@ -218,6 +218,8 @@ def tcp(tap, b, v):
     for mode, (own, peer) in v.ends.items():
         for src, dst, a, z in (("k", "x", own, peer), ("x", "k", peer, own)):
             with tap.case("%s %s: TCP from %s" % (v.name, mode, src)):
+                if src == "k":
+                    ipsec.xfrm_expands_tcp()
                 b.fresh(mode, v=v)
                 with Moves(b.x):
                     tcp_copy(b.lab[src], b.lab[dst], z, size, src=a, pattern=OPEN)
@@ -394,6 +396,7 @@ def control(tap, b):
 
 def sendfile(b):
     """The payload lies in pages that are not the packet's."""
+    ipsec.xfrm_expands_tcp()
     path, data = "/tmp/ipcomp-pages", fill(1 << 16, OPEN)
     b.fresh("transport")
     with open(path, "wb") as f:
