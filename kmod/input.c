@@ -16,6 +16,7 @@
 #include "check.h"
 #include "input.h"
 #include "ipip.h"
+#include "mss.h"
 #include "packet.h"
 #include "pmtu.h"
 #include "reinject.h"
@@ -93,6 +94,8 @@ void kipsec_input_clear(struct kipsec_net *kn, struct kipsec_sa *sa,
 		return;
 	}
 	kipsec_count(kn, KIPSEC_COUNT_IN_PROTECTED);
+	if (unlikely(READ_ONCE(kn->knobs.mss_clamp)))
+		kipsec_mss_in(kn, skb);
 	kipsec_reinject(skb);
 }
 

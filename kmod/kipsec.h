@@ -30,12 +30,17 @@ struct ctl_table_header;
  * @df: outer DF bit of tunnels: 0 clear, 1 set, 2 copy from the inner header
  *	(KAME's net.inet.ipsec.dfbit)
  * @ecn: carry congestion marks between the headers of a tunnel (RFC 6040)
+ * @frag_before: what does not fit a tunnel is fragmented before it goes in, not
+ *	after
+ * @mss_clamp: lower the segment size of TCP that goes through SAs
  * @larval_lifetime: seconds until an SA from GETSPI that nobody completes dies
  */
 struct kipsec_knobs {
 	u8	prefer_old_sa;
 	u8	df;
 	u8	ecn;
+	u8	frag_before;
+	u8	mss_clamp;
 	u32	larval_lifetime;
 };
 

@@ -10,6 +10,7 @@
 #include <net/ip6_route.h>
 #include <net/xfrm.h>
 
+#include "mss.h"
 #include "output.h"
 #include "packet.h"
 #include "pmtu.h"
@@ -205,6 +206,34 @@ static int output_gso(struct kipsec_net *kn, struct sk_buff *skb,
 	return err;
 }
 
+/* Each fragment of the packet is protected by itself. */
+static int output_fragments(struct kipsec_net *kn, struct sk_buff *skb,
+			    struct kipsec_policy *pol,
+			    const struct kipsec_path *path,
+			    struct dst_entry *dst, unsigned int mtu)
+{
+	unsigned int hlen = ip_hdrlen(skb);
+	struct ip_frag_state state;
+	struct sk_buff *frag;
+	int err = 0;
+
+	if (skb->ip_summed == CHECKSUM_PARTIAL && skb_checksum_help(skb))
+		goto drop;
+	ip_frag_init(skb, hlen, LL_RESERVED_SPACE(dst->dev), mtu - hlen, false,
+		     &state);
+	while (state.left > 0 && !err) {
+		frag = ip_frag_next(skb, &state);
+		if (IS_ERR(frag))
+			goto drop;
+		err = output_one(kn, frag, pol, path, dst);
+	}
+	consume_skb(skb);
+	return err;
+drop:
+	kipsec_drop(kn, skb, KIPSEC_DROP_OUT_NOMEM, NULL, pol);
+	return -ENOBUFS;
+}
+
 int kipsec_output(struct kipsec_net *kn, struct sk_buff *skb,
 		  struct kipsec_policy *pol, const struct kipsec_path *path)
 {
@@ -216,11 +245,15 @@ int kipsec_output(struct kipsec_net *kn, struct sk_buff *skb,
 		kipsec_drop(kn, skb, KIPSEC_DROP_OUT_NO_ROUTE, outermost, pol);
 		return -EHOSTUNREACH;
 	}
+	if (unlikely(READ_ONCE(kn->knobs.mss_clamp)))
+		kipsec_mss_out(skb, path, dst);
 	err = kipsec_fit(skb, path, dst);
-	if (unlikely(err)) {
+	if (unlikely(err < 0)) {
 		kipsec_drop(kn, skb, KIPSEC_DROP_OUT_TOO_BIG, outermost, pol);
 		return err;
 	}
+	if (unlikely(err))
+		return output_fragments(kn, skb, pol, path, dst, err);
 	if (skb_is_gso(skb))
 		return output_gso(kn, skb, pol, path, dst);
 	return output_one(kn, skb, pol, path, dst);

@@ -21,10 +21,10 @@
 #define PMTU_LIFE	600	/* seconds until a learned value is forgotten */
 #define PMTU_MIN	68	/* RFC 791 */
 
-/* The longest packet that fits when all of @path has been applied to it. */
-static unsigned int path_inner_max(const struct kipsec_path *path,
-				   unsigned int mtu)
+unsigned int kipsec_inner_max(const struct kipsec_path *path,
+			      const struct dst_entry *dst)
 {
+	unsigned int mtu = kipsec_route_mtu(path->sa[path->n - 1], dst);
 	int i;
 
 	for (i = path->n - 1; i >= 0; i--)
@@ -33,20 +33,23 @@ static unsigned int path_inner_max(const struct kipsec_path *path,
 	return mtu;
 }
 
+/* IPv6 has such a flag as well, but sets it for multicast only. */
+static bool forwarded(const struct sk_buff *skb)
+{
+	return kipsec_is_ip6(skb) ? skb->skb_iif :
+				    IPCB(skb)->flags & IPSKB_FORWARDED;
+}
+
 /* Tell the sender, here or beyond the wire. */
 static void tell_sender(struct sk_buff *skb, unsigned int mtu)
 {
-#if IS_ENABLED(CONFIG_IPV6)
-	if (kipsec_is_ip6(skb) && IP6CB(skb)->flags & IP6SKB_FORWARDED) {
+	if (!forwarded(skb))
+		skb_dst_update_pmtu_no_confirm(skb, mtu);
+	else if (kipsec_is_ip6(skb))
 		icmpv6_ndo_send(skb, ICMPV6_PKT_TOOBIG, 0, mtu);
-		return;
-	}
-#endif
-	if (!kipsec_is_ip6(skb) && IPCB(skb)->flags & IPSKB_FORWARDED)
+	else
 		icmp_ndo_send(skb, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED,
 			      htonl(mtu));
-	else
-		skb_dst_update_pmtu_no_confirm(skb, mtu);
 }
 
 static int fit_gso(struct sk_buff *skb, unsigned int mtu)
@@ -85,6 +88,18 @@ static bool may_fragment(const struct sk_buff *skb, unsigned int *mtu)
 	return skb->len <= *mtu;
 }
 
+/*
+ * The administrator may want fragments of what goes into a tunnel, rather than
+ * of the tunnel's packets. IPv6 leaves no choice: only the source fragments.
+ */
+static bool frag_before(const struct sk_buff *skb,
+			const struct kipsec_path *path, unsigned int mtu)
+{
+	return READ_ONCE(path->sa[0]->net->knobs.frag_before) &&
+	       path->tunnel & 1 && !kipsec_is_ip6(skb) &&
+	       mtu >= ip_hdrlen(skb) + 8;
+}
+
 int kipsec_fit(struct sk_buff *skb, const struct kipsec_path *path,
 	       const struct dst_entry *dst)
 {
@@ -93,12 +108,14 @@ int kipsec_fit(struct sk_buff *skb, const struct kipsec_path *path,
 
 	if (!gso && skb->len + path->n * MAX_OVERHEAD <= mtu)
 		return 0;
-	mtu = path_inner_max(path, mtu);
+	mtu = kipsec_inner_max(path, dst);
 	if (gso)
 		return fit_gso(skb, mtu);
 	if (skb->len <= mtu)
 		return 0;
 	if (may_fragment(skb, &mtu)) {
+		if (frag_before(skb, path, mtu))
+			return mtu;
 		skb->ignore_df = 1;	/* of the outer packet */
 		return 0;
 	}

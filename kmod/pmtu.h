@@ -12,6 +12,16 @@ struct kipsec_path;
 struct sk_buff;
 
 /**
+ * kipsec_inner_max() - the longest packet that fits a path
+ * @path: the SAs to pass
+ * @dst: route of the outermost
+ *
+ * Return: bytes, with the packet's own IP header.
+ */
+unsigned int kipsec_inner_max(const struct kipsec_path *path,
+			      const struct dst_entry *dst);
+
+/**
  * kipsec_fit() - will a packet fit the path once it is protected?
  * @skb: the packet before protection, with its own route
  * @path: the SAs to pass
@@ -21,7 +31,8 @@ struct sk_buff;
  * ones. Other packets that may not be fragmented are refused, and their sender
  * is told what would fit (RFC 4301 section 8.2.1).
  *
- * Return: 0 or -EMSGSIZE; the skb stays the caller's.
+ * Return: 0; or, if the packet shall be fragmented first, how long a fragment
+ * may be; or -EMSGSIZE. The skb stays the caller's.
  */
 int kipsec_fit(struct sk_buff *skb, const struct kipsec_path *path,
 	       const struct dst_entry *dst);

@@ -13,6 +13,8 @@ static const struct kipsec_knobs defaults = {
 	.prefer_old_sa		= 0,
 	.df			= 2,
 	.ecn			= 1,
+	.frag_before		= 0,
+	.mss_clamp		= 0,
 	.larval_lifetime	= 30,
 };
 
@@ -30,6 +32,8 @@ static const struct ctl_table template[] = {
 	BYTE_KNOB("prefered_oldsa", prefer_old_sa, SYSCTL_ONE),
 	BYTE_KNOB("dfbit", df, SYSCTL_TWO),
 	BYTE_KNOB("ecn", ecn, SYSCTL_ONE),
+	BYTE_KNOB("frag_before", frag_before, SYSCTL_ONE),
+	BYTE_KNOB("mss_clamp", mss_clamp, SYSCTL_ONE),
 	{
 		.procname	= "larval_lifetime",
 		.data		= (void *)offsetof(struct kipsec_knobs,
@@ -43,7 +47,7 @@ static const struct ctl_table template[] = {
 	KIPSEC_SYSCTL_END
 };
 
-#define KNOBS	4
+#define KNOBS	6
 
 int kipsec_sysctl_init(struct kipsec_net *kn)
 {

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: core debug
+# Suite: debug
 #
 # Several requests in one policy, against xfrm: IPComp in ESP in AH, tunnel in
 # transport and transport in tunnel, both families.
