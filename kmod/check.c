@@ -17,13 +17,16 @@
 #include "reason.h"
 #include "spd.h"
 
-static const char marker;	/* its address tells our mirrors from xfrm's */
+/* Their addresses tell our mirrors from xfrm's, and the mode of the SA. */
+static const char markers[KIPSEC_MODE_TUNNEL + 1];
 
 /* --- the tag ------------------------------------------------------------- */
 
 static bool is_mirror(const struct xfrm_state *x)
 {
-	return x->data == &marker;
+	const char *data = x->data;
+
+	return data >= markers && data < markers + ARRAY_SIZE(markers);
 }
 
 bool kipsec_tagged(const struct sk_buff *skb)
@@ -47,7 +50,7 @@ static struct xfrm_state *mirror_make(const struct kipsec_sa *sa)
 	x->props.reqid = sa->reqid;
 	/* xfrm refuses other modes where it has no policy of its own. */
 	x->props.mode = XFRM_MODE_TRANSPORT;
-	x->data = (void *)&marker;
+	x->data = (void *)&markers[sa->mode];
 	x->km.state = XFRM_STATE_VALID;
 	return x;
 }
@@ -119,16 +122,44 @@ bool kipsec_tag(struct sk_buff *skb, struct kipsec_sa *sa)
 
 /* --- the check ----------------------------------------------------------- */
 
+/* Are they the packet's own addresses that the SA has? */
+static bool same_ends(const struct xfrm_state *x, const struct sk_buff *skb)
+{
+	if (!kipsec_is_ip6(skb))
+		return x->props.family == AF_INET &&
+		       x->props.saddr.a4 == ip_hdr(skb)->saddr &&
+		       x->id.daddr.a4 == ip_hdr(skb)->daddr;
+	return x->props.family == AF_INET6 &&
+	       ipv6_addr_equal(&x->props.saddr.in6, &ipv6_hdr(skb)->saddr) &&
+	       ipv6_addr_equal(&x->id.daddr.in6, &ipv6_hdr(skb)->daddr);
+}
+
+/*
+ * What came out of a tunnel may state any source, that of a neighbour with an
+ * SA of its own too. An SA of no stated mode may have been a tunnel; that shows
+ * in the innermost header.
+ */
+static bool transport_met(const struct xfrm_state *x, const struct sk_buff *skb,
+			  bool innermost)
+{
+	const char *mode = x->data;
+
+	if (mode == &markers[KIPSEC_MODE_ANY] && innermost)
+		return same_ends(x, skb);
+	return mode != &markers[KIPSEC_MODE_TUNNEL];
+}
+
 /* Is this the SA that the request asks for? */
 static bool request_met(const struct kipsec_request *req,
-			const struct xfrm_state *x)
+			const struct xfrm_state *x, const struct sk_buff *skb,
+			bool innermost)
 {
 	if (!is_mirror(x) || req->proto != x->id.proto)
 		return false;
 	if (req->reqid && req->reqid != x->props.reqid)
 		return false;
 	if (req->mode != KIPSEC_MODE_TUNNEL)
-		return true;
+		return transport_met(x, skb, innermost);
 	return req->family == x->props.family &&
 	       kipsec_addr_equal(&req->src, (const void *)&x->props.saddr,
 				 req->family) &&
@@ -153,13 +184,15 @@ static bool request_optional(const struct kipsec_request *req)
  * no request asks for are not accepted.
  */
 static bool policy_met(const struct kipsec_policy *pol,
-		       const struct sec_path *sp)
+		       const struct sk_buff *skb)
 {
+	const struct sec_path *sp = skb_sec_path(skb);
 	int left = sp ? sp->len : 0;
 	unsigned int i;
 
 	for (i = 0; i < pol->nreq; i++) {
-		if (left && request_met(&pol->req[i], sp->xvec[left - 1]))
+		if (left && request_met(&pol->req[i], sp->xvec[left - 1], skb,
+					left == sp->len))
 			left--;
 		else if (!request_optional(&pol->req[i]))
 			return false;
@@ -167,28 +200,27 @@ static bool policy_met(const struct kipsec_policy *pol,
 	return !left || !pol->nreq || !is_mirror(sp->xvec[left - 1]);
 }
 
-static unsigned int judge(struct kipsec_policy *pol, const struct sec_path *sp)
+static unsigned int judge(struct kipsec_policy *pol, const struct sk_buff *skb)
 {
 	if (!pol || pol->action == KIPSEC_NONE)
 		return KIPSEC_REASON_MAX;
 	if (pol->action == KIPSEC_DISCARD)
 		return KIPSEC_DROP_IN_DISCARD;
-	if (likely(policy_met(pol, sp)))
+	if (likely(policy_met(pol, skb)))
 		return KIPSEC_REASON_MAX;
-	return sp && sp->len && is_mirror(sp->xvec[sp->len - 1]) ?
-		KIPSEC_DROP_IN_POLICY : KIPSEC_DROP_IN_CLEAR;
+	return kipsec_tagged(skb) ? KIPSEC_DROP_IN_POLICY :
+				    KIPSEC_DROP_IN_CLEAR;
 }
 
 unsigned int kipsec_check(struct kipsec_net *kn, struct sk_buff *skb,
 			  struct kipsec_policy *in, struct kipsec_policy *fwd,
 			  struct kipsec_policy **pol)
 {
-	const struct sec_path *sp = skb_sec_path(skb);
 	unsigned int vin, vfwd;
 	bool forward;
 
-	vin = judge(in, sp);
-	vfwd = judge(fwd, sp);
+	vin = judge(in, skb);
+	vfwd = judge(fwd, skb);
 	/* Whether it is for us matters only where the two differ. */
 	forward = vin == vfwd ? !in : !kipsec_for_us(kn->net, skb);
 	*pol = forward ? fwd : in;

@@ -3,6 +3,7 @@
  * header.c - reading IP headers of both families (floor 3).
  */
 #include <linux/icmp.h>
+#include <linux/if_tunnel.h>
 #include <linux/inetdevice.h>
 #include <net/netfilter/ipv6/nf_defrag_ipv6.h>
 #include <net/addrconf.h>
@@ -72,6 +73,26 @@ bool kipsec_upper_get(const struct sk_buff *skb, struct kipsec_upper *up)
 
 /* --- flows --------------------------------------------------------------- */
 
+/* The key of GRE is selected by as if it were two ports; without one they are 0. */
+static bool flow_gre(const struct sk_buff *skb, struct kipsec_flow *fl, int off)
+{
+	__be16 flagsbuf, keybuf[2];
+	const __be16 *flags, *key;
+
+	flags = skb_header_pointer(skb, off, sizeof(flagsbuf), &flagsbuf);
+	if (!flags)
+		return false;
+	if (!(*flags & GRE_KEY))
+		return true;
+	off += *flags & GRE_CSUM ? 8 : 4;
+	key = skb_header_pointer(skb, off, sizeof(keybuf), keybuf);
+	if (!key)
+		return false;
+	fl->sport = key[0];
+	fl->dport = key[1];
+	return true;
+}
+
 /* Ports, or type and code of ICMP. False if the packet is too short for them. */
 static noinline bool flow_upper(const struct sk_buff *skb,
 				struct kipsec_flow *fl, int off)
@@ -105,6 +126,8 @@ static noinline bool flow_upper(const struct sk_buff *skb,
 			return false;
 		fl->sport = htons(icmp[2]);	/* type of the message */
 		return true;
+	case IPPROTO_GRE:
+		return flow_gre(skb, fl, off);
 	default:
 		return true;
 	}

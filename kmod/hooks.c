@@ -28,6 +28,7 @@
 #include "input.h"
 #include "natt.h"
 #include "output.h"
+#include "pmtu.h"
 #include "route.h"
 #include "stats.h"
 
@@ -100,6 +101,40 @@ static bool rest_of_chain(struct sk_buff *skb, const struct nf_hook_state *state
 	return nf_hook_slow(skb, &st, e, i + 1) == 1;
 }
 
+/* --- bridges ------------------------------------------------------------- */
+
+/*
+ * br_netfilter shows us frames that only pass through a bridge, which is no
+ * business of IPsec's. A packet that was routed after it had come through a
+ * bridge looks nearly the same, but no port has been chosen for it.
+ */
+#if IS_ENABLED(CONFIG_BRIDGE_NETFILTER)
+static bool bridged_out(const struct sk_buff *skb)
+{
+	const struct nf_bridge_info *info = nf_bridge_info_get(skb);
+
+	return info && info->physoutdev;
+}
+
+/* Not sent to the bridge's own address: our IP stack will not take it. */
+static bool bridged_in(const struct sk_buff *skb)
+{
+	const struct nf_bridge_info *info = nf_bridge_info_get(skb);
+
+	return info && info->in_prerouting && info->pkt_otherhost;
+}
+#else
+static bool bridged_out(const struct sk_buff *skb)
+{
+	return false;
+}
+
+static bool bridged_in(const struct sk_buff *skb)
+{
+	return false;
+}
+#endif
+
 /* --- output -------------------------------------------------------------- */
 
 /* Packets that no policy is asked about. */
@@ -114,7 +149,7 @@ static bool out_exempt(const struct sk_buff *skb,
 	return done || (out->flags & IFF_LOOPBACK) ||
 	       netif_is_l3_master(out) ||	/* a VRF; comes again */
 	       skb_dst(skb)->xfrm ||		/* xfrm's, and it has decided */
-	       nf_bridge_info_exists(skb);	/* bridged, not routed */
+	       bridged_out(skb);
 }
 
 /* Out of line, so that packets without a policy need not make room for it. */
@@ -243,7 +278,7 @@ static unsigned int hook_in(void *priv, struct sk_buff *skb,
 	struct kipsec_flow fl KIPSEC_NOT_ZEROED;
 	struct kipsec_sa *sa;
 
-	if (state->in->flags & IFF_LOOPBACK)
+	if ((state->in->flags & IFF_LOOPBACK) || bridged_in(skb))
 		return NF_ACCEPT;
 	if (secpath_exists(skb) && kipsec_tagged(skb)) {
 		in_calm_xfrm(state->net, skb);
@@ -260,6 +295,8 @@ static unsigned int hook_in(void *priv, struct sk_buff *skb,
 		kipsec_drop(kn, skb, KIPSEC_DROP_IN_INNER, NULL, NULL);
 		return NF_STOLEN;
 	}
+	if (unlikely(fl.proto == IPPROTO_ICMP && state->pf == NFPROTO_IPV4))
+		kipsec_pmtu_natt(kn, skb);
 	kipsec_spd_lookup_in(kn, &fl, found);
 	if (!found[0] && !found[1])
 		return NF_ACCEPT;

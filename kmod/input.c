@@ -197,9 +197,13 @@ static int rcv_encap(struct sk_buff *skb, int nexthdr, __be32 spi, int encap)
 	return receive(skb, IPPROTO_ESP, encap);
 }
 
+/*
+ * xfrm has decapsulated a packet and asks in turn whose device it belongs to,
+ * until one does not say "not mine": xfrm interfaces and VTI come behind us.
+ */
 static int rcv_cb(struct sk_buff *skb, int err)
 {
-	return 0;
+	return 1;
 }
 
 /* A handler is not told for which protocol it was called: one for each. */

@@ -101,6 +101,9 @@ static void flow_reverse(struct kipsec_flow *fl)
 
 void kipsec_mss_in(struct kipsec_net *kn, struct sk_buff *skb)
 {
+	struct kipsec_lead lead = {
+		skb->mark, l3mdev_master_ifindex_rcu(skb->dev)
+	};
 	unsigned int off = syn_offset(skb);
 	struct kipsec_policy *pol;
 	struct kipsec_path path;
@@ -114,7 +117,7 @@ void kipsec_mss_in(struct kipsec_net *kn, struct sk_buff *skb)
 	if (!pol || pol->action != KIPSEC_PROTECT ||
 	    !kipsec_path_find(kn, pol, &fl, &path) || !path.n)
 		return;
-	dst = kipsec_route(path.sa[path.n - 1]);
+	dst = kipsec_route(path.sa[path.n - 1], &lead);
 	if (dst)
 		lower(skb, off, kipsec_inner_max(&path, dst));
 }

@@ -74,18 +74,24 @@ static int local_out4(struct net *net, struct sk_buff *skb)
 }
 
 #if IS_ENABLED(CONFIG_IPV6)
-static int local_out6(struct net *net, struct sk_buff *skb)
+static int local_out6(struct kipsec_sa *sa, struct sk_buff *skb)
 {
+	const struct dst_entry *dst = skb_dst(skb);
+	unsigned int mtu = kipsec_route_mtu(sa, dst);
+
 	memset(IP6CB(skb), 0, sizeof(*IP6CB(skb)));
 	IP6CB(skb)->flags = IP6SKB_XFRM_TRANSFORMED;
 	/* What may not be fragmented has been refused by kipsec_fit(). */
 	skb->ignore_df = 1;
-	return ip6_local_out(net, skb->sk, skb);
+	/* No router makes them smaller; our copy of the route knows no MTU. */
+	if (skb->len > mtu)
+		IP6CB(skb)->frag_max_size = min(mtu, dst_mtu(dst));
+	return ip6_local_out(sa->net->net, skb->sk, skb);
 }
 #else
-static int local_out6(struct net *net, struct sk_buff *skb)
+static int local_out6(struct kipsec_sa *sa, struct sk_buff *skb)
 {
-	return local_out4(net, skb);
+	return local_out4(sa->net->net, skb);
 }
 #endif
 
@@ -94,13 +100,16 @@ static int local_out6(struct net *net, struct sk_buff *skb)
  * one's connection tracking (NAT would mangle it) or secpath.
  */
 static int send_outer(struct kipsec_sa *sa, struct sk_buff *skb,
-		      struct dst_entry *dst)
+		      struct dst_entry *dst, int vrf)
 {
 	struct kipsec_net *kn = sa->net;
 	int err;
 
-	if (unlikely(!dst))
-		dst = kipsec_route(sa);
+	if (unlikely(!dst)) {
+		struct kipsec_lead lead = { skb->mark, vrf };
+
+		dst = kipsec_route(sa, &lead);
+	}
 	if (unlikely(!dst)) {
 		kipsec_drop(kn, skb, KIPSEC_DROP_OUT_NO_ROUTE, sa, NULL);
 		return -EHOSTUNREACH;
@@ -111,7 +120,7 @@ static int send_outer(struct kipsec_sa *sa, struct sk_buff *skb,
 	skb->ip_summed = CHECKSUM_NONE;
 	skb->encapsulation = 0;
 	kipsec_count(kn, KIPSEC_COUNT_OUT_PROTECTED);
-	err = kipsec_is_ip6(skb) ? local_out6(kn->net, skb) :
+	err = kipsec_is_ip6(skb) ? local_out6(sa, skb) :
 				   local_out4(kn->net, skb);
 	return net_xmit_eval(err) < 0 ? err : 0;
 }
@@ -131,10 +140,12 @@ static int output_run(struct kipsec_job *job)
 {
 	struct kipsec_sa *outermost = job->path[job->n - 1];
 	struct dst_entry *dst;
-	int err;
+	int err, vrf;
 
 	for (; job->i < job->n; job->i++) {
 		job->sa = job->path[job->i];
+		if (job->i && kipsec_job_tunnel(job))
+			kipsec_finish_header(job->skb);
 		err = job->sa->xf->output(job);
 		if (err == -EINPROGRESS)
 			return 0;	/* output_resume() goes on */
@@ -143,7 +154,8 @@ static int output_run(struct kipsec_job *job)
 	}
 	/* What the job held is let go; RCU keeps the SA for this call. */
 	dst = job->dst;
-	return send_outer(outermost, kipsec_job_put(job), dst);
+	vrf = job->vrf;
+	return send_outer(outermost, kipsec_job_put(job), dst, vrf);
 }
 
 static void output_resume(struct kipsec_job *job, int err)
@@ -169,6 +181,7 @@ static int output_one(struct kipsec_net *kn, struct sk_buff *skb,
 	job = kipsec_job_get(skb);
 	if (unlikely(!job))
 		goto drop;
+	job->vrf = kipsec_vrf(skb);
 	skb_dst_drop(skb);
 	for (i = 0; i < path->n; i++)
 		job->path[i] = path->sa[i];
@@ -238,7 +251,8 @@ int kipsec_output(struct kipsec_net *kn, struct sk_buff *skb,
 		  struct kipsec_policy *pol, const struct kipsec_path *path)
 {
 	struct kipsec_sa *outermost = path->sa[path->n - 1];
-	struct dst_entry *dst = kipsec_route(outermost);
+	struct kipsec_lead lead = { skb->mark, kipsec_vrf(skb) };
+	struct dst_entry *dst = kipsec_route(outermost, &lead);
 	int err;
 
 	if (unlikely(!dst)) {

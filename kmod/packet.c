@@ -133,6 +133,7 @@ static void put_outer4(const struct kipsec_sa *sa, struct sk_buff *skb, u8 tos,
 	iph->version = 4;
 	iph->ihl = 5;
 	iph->tos = tos;
+	iph->tot_len = 0;	/* not yet: kipsec_finish_header() */
 	iph->frag_off = df;
 	iph->ttl = READ_ONCE(sa->net->net->ipv4.sysctl_ip_default_ttl);
 	iph->protocol = sa->id.proto;
@@ -146,6 +147,7 @@ static void put_outer6(const struct kipsec_sa *sa, struct sk_buff *skb, u8 tos)
 	struct ipv6hdr *ip6 = ipv6_hdr(skb);
 
 	ip6_flow_hdr(ip6, tos, 0);
+	ip6->payload_len = 0;
 	ip6->nexthdr = sa->id.proto;
 	ip6->hop_limit = READ_ONCE(sa->net->net->ipv6.devconf_all->hop_limit);
 	ip6->saddr = sa->src.ip6;
@@ -201,6 +203,20 @@ u8 kipsec_push(struct kipsec_job *job, unsigned int head)
 					push_transport(job, head);
 }
 
+void kipsec_finish_header(struct sk_buff *skb)
+{
+	struct ipv6hdr *ip6 = ipv6_hdr(skb);
+	struct iphdr *iph = ip_hdr(skb);
+
+	if (kipsec_is_ip6(skb)) {
+		if (ip6->payload_len != htons(skb->len - sizeof(*ip6)))
+			ip6->payload_len = htons(skb->len - sizeof(*ip6));
+	} else if (iph->tot_len != htons(skb->len)) {
+		iph->tot_len = htons(skb->len);
+		ip_send_check(iph);
+	}
+}
+
 /* --- incoming headers ---------------------------------------------------- */
 
 #define POP_FAIL(reason)	(-1 - KIPSEC_DROP_##reason)
@@ -233,14 +249,6 @@ static unsigned int inner_len6(struct sk_buff *skb)
 	return ip6->version == 6 && len <= skb->len ? len : 0;
 }
 
-static void set_ce(struct sk_buff *skb)
-{
-	if (kipsec_is_ip6(skb))
-		IP6_ECN_set_ce(skb, ipv6_hdr(skb));
-	else
-		IP_ECN_set_ce(ip_hdr(skb));
-}
-
 /* The inner packet was there all along; the outer header goes. */
 static int pop_tunnel(struct sk_buff *skb, u8 next, bool ecn)
 {
@@ -255,8 +263,13 @@ static int pop_tunnel(struct sk_buff *skb, u8 next, bool ecn)
 	skb_reset_network_header(skb);
 	skb->protocol = next == IPPROTO_IPV6 ? htons(ETH_P_IPV6) :
 					       htons(ETH_P_IP);
-	if (ecn && INET_ECN_is_ce(outer_tos))
-		set_ce(skb);
+	/*
+	 * RFC 6040 section 4.2. Above 1 is congestion that the inner header
+	 * cannot tell of: the loss tells instead.
+	 */
+	if (ecn && outer_tos & INET_ECN_MASK &&
+	    INET_ECN_decapsulate(skb, outer_tos, kipsec_tos(skb)) > 1)
+		return POP_FAIL(IN_ECN);
 	return 0;
 }
 

@@ -60,6 +60,15 @@ bool kipsec_own_input(struct kipsec_job *job);
 u8 kipsec_push(struct kipsec_job *job, unsigned int head);
 
 /**
+ * kipsec_finish_header() - length and checksum, before a tunnel wraps the packet
+ * @skb: passed SAs already; data at its IP header
+ *
+ * The stack does this for the outermost header only. What passed unchanged
+ * (IPComp that did not shrink it) may be shared, and is not written to.
+ */
+void kipsec_finish_header(struct sk_buff *skb);
+
+/**
  * kipsec_pop() - what came out of a transform becomes a packet again
  * @skb: data at the payload; the network header is still the outer one
  * @next: next header value from the transform

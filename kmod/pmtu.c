@@ -4,6 +4,8 @@
  */
 #include <linux/icmp.h>
 #include <linux/icmpv6.h>
+#include <linux/netfilter_ipv4.h>
+#include <linux/udp.h>
 #include <net/icmp.h>
 #include <net/ip.h>
 #include <net/ip6_route.h>
@@ -18,7 +20,6 @@
 /* No transform adds more than this; most packets are judged by it alone. */
 #define MAX_OVERHEAD	160
 
-#define PMTU_LIFE	600	/* seconds until a learned value is forgotten */
 #define PMTU_MIN	68	/* RFC 791 */
 
 unsigned int kipsec_inner_max(const struct kipsec_path *path,
@@ -52,6 +53,17 @@ static void tell_sender(struct sk_buff *skb, unsigned int mtu)
 			      htonl(mtu));
 }
 
+/* Bytes of a segment up to the data, with tunnels that are not ours. */
+static unsigned int segment_headers(const struct sk_buff *skb)
+{
+	unsigned int len = skb_network_header_len(skb);
+
+	if (!skb->encapsulation)
+		return len + tcp_hdrlen(skb);
+	return len + skb_inner_transport_header(skb) -
+	       skb_transport_header(skb) + inner_tcp_hdrlen(skb);
+}
+
 static int fit_gso(struct sk_buff *skb, unsigned int mtu)
 {
 	struct skb_shared_info *shinfo = skb_shinfo(skb);
@@ -60,8 +72,7 @@ static int fit_gso(struct sk_buff *skb, unsigned int mtu)
 	if (skb_gso_validate_network_len(skb, mtu))
 		return 0;
 	tell_sender(skb, mtu);
-	over = skb_network_header_len(skb) + tcp_hdrlen(skb) +
-	       shinfo->gso_size - mtu;
+	over = segment_headers(skb) + shinfo->gso_size - mtu;
 	if (!skb_is_gso_tcp(skb) || over + TCP_MIN_MSS > shinfo->gso_size)
 		return -EMSGSIZE;
 	if (skb_cloned(skb) && pskb_expand_head(skb, 0, 0, GFP_ATOMIC))
@@ -143,9 +154,27 @@ static struct kipsec_sa *icmp_sa(const struct sk_buff *skb, int off, u8 proto)
 	return sa && kipsec_addr_equal(&sa->src, &src, id.family) ? sa : NULL;
 }
 
+/* Seconds until a learned value is forgotten: what the system's own live. */
+static unsigned int pmtu_life(const struct kipsec_sa *sa)
+{
+	const struct net *net = sa->net->net;
+	int life = READ_ONCE(net->ipv4.ip_rt_mtu_expires);
+
+#if IS_ENABLED(CONFIG_IPV6)
+	if (sa->id.family == AF_INET6)
+		life = READ_ONCE(net->ipv6.sysctl.ip6_rt_mtu_expires);
+#endif
+	return life / HZ;
+}
+
+/* Only time lets a value grow again, never a message (RFC 1191 section 3). */
 static void learn(struct kipsec_sa *sa, u32 mtu)
 {
-	WRITE_ONCE(sa->pmtu_until, kipsec_now() + PMTU_LIFE);
+	u64 now = kipsec_now();
+
+	if (mtu > READ_ONCE(sa->pmtu) && now < READ_ONCE(sa->pmtu_until))
+		return;
+	WRITE_ONCE(sa->pmtu_until, now + pmtu_life(sa));
 	WRITE_ONCE(sa->pmtu, mtu);
 }
 
@@ -171,4 +200,32 @@ int kipsec_pmtu_icmp6(struct sk_buff *skb, u8 proto, u8 type, int off, u32 mtu)
 	if (type == ICMPV6_PKT_TOOBIG && mtu >= IPV6_MIN_MTU)
 		learn(sa, mtu);
 	return 0;
+}
+
+void kipsec_pmtu_natt(struct kipsec_net *kn, struct sk_buff *skb)
+{
+	int off = skb_network_offset(skb) + ip_hdrlen(skb);
+	struct { struct icmphdr icmp; struct iphdr ip; } buf;
+	const typeof(buf) *said;
+	const struct udphdr *uh;
+	struct kipsec_sa_id id;
+	struct kipsec_sa *sa;
+	struct udphdr ubuf;
+
+	said = skb_header_pointer(skb, off, sizeof(buf), &buf);
+	if (!said || said->icmp.type != ICMP_DEST_UNREACH ||
+	    said->icmp.code != ICMP_FRAG_NEEDED ||
+	    said->ip.protocol != IPPROTO_UDP || said->ip.ihl < 5 ||
+	    nf_ip_checksum(skb, NF_INET_PRE_ROUTING, off, IPPROTO_ICMP))
+		return;
+	off += sizeof(said->icmp) + said->ip.ihl * 4;
+	uh = skb_header_pointer(skb, off, sizeof(ubuf), &ubuf);
+	if (!uh || !kipsec_id_get(skb, &said->ip, off + sizeof(*uh),
+				  IPPROTO_ESP, &id))
+		return;
+	sa = kipsec_sad_lookup(kn, &id);
+	if (sa && sa->natt.type && sa->natt.sport == uh->source &&
+	    sa->natt.dport == uh->dest && sa->src.ip == said->ip.saddr &&
+	    ntohs(said->icmp.un.frag.mtu) >= PMTU_MIN)
+		learn(sa, ntohs(said->icmp.un.frag.mtu));
 }

@@ -8,6 +8,7 @@
 #include <linux/types.h>
 
 struct dst_entry;
+struct kipsec_net;
 struct kipsec_path;
 struct sk_buff;
 
@@ -57,5 +58,16 @@ int kipsec_pmtu_icmp4(struct sk_buff *skb, u32 mtu);
  * Context: RCU read side. Return: 0 if it was ours, else -ENOENT.
  */
 int kipsec_pmtu_icmp6(struct sk_buff *skb, u8 proto, u8 type, int off, u32 mtu);
+
+/**
+ * kipsec_pmtu_natt() - ICMP came in; perhaps about our ESP in UDP
+ * @kn: namespace
+ * @skb: any ICMP packet of IPv4, data at its IP header
+ *
+ * The stack tells such messages to the key manager's socket only.
+ *
+ * Context: RCU read side.
+ */
+void kipsec_pmtu_natt(struct kipsec_net *kn, struct sk_buff *skb);
 
 #endif /* _KIPSEC_PMTU_H */

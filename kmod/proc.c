@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * proc.c - /proc/net/kipsec_stat: one "name value" a line (floor 5). Names and
- * meanings are the list in reason.h.
+ * proc.c - what people look at in /proc/net (floor 5).
+ *
+ * kipsec_stat has one "name value" a line; names and meanings are the list in
+ * reason.h. kipsec_pmtu has the path MTU of each SA that learned one.
  */
 #include <linux/proc_fs.h>
 #include <linux/seq_file.h>
 
 #include "proc.h"
+#include "sad.h"
 #include "stats.h"
 
 static int stat_show(struct seq_file *seq, void *v)
@@ -20,15 +23,50 @@ static int stat_show(struct seq_file *seq, void *v)
 	return 0;
 }
 
+static void show_pmtu(struct seq_file *seq, const struct kipsec_sa *sa)
+{
+	u64 now = kipsec_now(), until = READ_ONCE(sa->pmtu_until);
+	unsigned int mtu = READ_ONCE(sa->pmtu);
+
+	if (!mtu || now >= until)
+		return;
+	if (sa->id.family == AF_INET6)
+		seq_printf(seq, "%pI6c %pI6c", &sa->src, &sa->id.dst);
+	else
+		seq_printf(seq, "%pI4 %pI4", &sa->src, &sa->id.dst);
+	seq_printf(seq, " %s 0x%08x %u %llu\n",
+		   sa->id.proto == IPPROTO_ESP ? "esp" :
+		   sa->id.proto == IPPROTO_AH ? "ah" : "ipcomp",
+		   ntohl(sa->id.spi), mtu, until - now);
+}
+
+/* Source, destination, protocol, SPI, MTU, seconds until it is forgotten. */
+static int pmtu_show(struct seq_file *seq, void *v)
+{
+	struct kipsec_net *kn = kipsec_net(seq_file_single_net(seq));
+	const struct kipsec_sa *sa = NULL;
+
+	mutex_lock(&kn->cfg);
+	while ((sa = kipsec_sad_next(kn, sa ? sa->serial : 0, 0)))
+		show_pmtu(seq, sa);
+	mutex_unlock(&kn->cfg);
+	return 0;
+}
+
 int kipsec_proc_init(struct kipsec_net *kn)
 {
-	if (!proc_create_net_single("kipsec_stat", 0444, kn->net->proc_net,
-				    stat_show, NULL))
-		return -ENOMEM;
-	return 0;
+	struct proc_dir_entry *dir = kn->net->proc_net;
+
+	if (proc_create_net_single("kipsec_stat", 0444, dir, stat_show, NULL) &&
+	    proc_create_net_single("kipsec_pmtu", 0400, dir, pmtu_show, NULL))
+		return 0;
+	kipsec_proc_exit(kn);
+	return -ENOMEM;
 }
 
 void kipsec_proc_exit(struct kipsec_net *kn)
 {
-	remove_proc_entry("kipsec_stat", kn->net->proc_net);
+	/* As against remove_proc_entry(), no complaint about what is missing. */
+	remove_proc_subtree("kipsec_stat", kn->net->proc_net);
+	remove_proc_subtree("kipsec_pmtu", kn->net->proc_net);
 }

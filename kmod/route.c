@@ -7,6 +7,8 @@
  * table's own entry is shared with inner packets to the same address (transport
  * mode, tunnels between hosts), and the path MTU that we tell their senders
  * would come back as the path MTU of the outer packet, smaller each time.
+ * Packets with a mark, and those in a VRF, may go another way: theirs is
+ * remembered apart, that of the last one.
  *
  * The look-up names no protocol, so that xfrm policies of the host do not wrap
  * our packets once more.
@@ -24,9 +26,12 @@
 
 /* --- IPv4 ---------------------------------------------------------------- */
 
-static struct dst_entry *lookup4(const struct kipsec_sa *sa)
+static struct dst_entry *lookup4(const struct kipsec_sa *sa,
+				 const struct kipsec_lead *lead)
 {
 	struct flowi4 fl4 = {
+		.flowi4_oif = lead->vrf,
+		.flowi4_mark = lead->mark,
 		.saddr = sa->src.ip,
 		.daddr = sa->id.dst.ip,
 	};
@@ -58,9 +63,12 @@ static struct dst_entry *copy4(const struct dst_entry *dst)
 /* --- IPv6 ---------------------------------------------------------------- */
 
 #if IS_ENABLED(CONFIG_IPV6)
-static struct dst_entry *lookup6(const struct kipsec_sa *sa)
+static struct dst_entry *lookup6(const struct kipsec_sa *sa,
+				 const struct kipsec_lead *lead)
 {
 	struct flowi6 fl6 = {
+		.flowi6_oif = lead->vrf,
+		.flowi6_mark = lead->mark,
 		.saddr = sa->src.ip6,
 		.daddr = sa->id.dst.ip6,
 	};
@@ -105,8 +113,26 @@ static u32 dst_cookie(const struct dst_entry *dst)
 {
 	return dst->ops->family == AF_INET6 ? rt6_get_cookie(rt6_of(dst)) : 0;
 }
+
+/*
+ * The MTU that an operator gave the route. A path MTU that the stack learned
+ * is a metric of IPv6 routes too, and may be one that we told the senders of
+ * inner packets: see above.
+ */
+static u32 stated_mtu6(const struct dst_entry *own)
+{
+	const struct fib6_info *from;
+	u32 mtu;
+
+	rcu_read_lock();
+	from = rcu_dereference(rt6_of(own)->from);
+	mtu = from ? from->fib6_pmtu : 0;
+	rcu_read_unlock();
+	return mtu;
+}
 #else
-static struct dst_entry *lookup6(const struct kipsec_sa *sa)
+static struct dst_entry *lookup6(const struct kipsec_sa *sa,
+				 const struct kipsec_lead *lead)
 {
 	return NULL;
 }
@@ -120,28 +146,44 @@ static u32 dst_cookie(const struct dst_entry *dst)
 {
 	return 0;
 }
+
+static u32 stated_mtu6(const struct dst_entry *own)
+{
+	return 0;
+}
 #endif
 
 /* --- either -------------------------------------------------------------- */
 
-static struct dst_entry *route_refresh(struct kipsec_sa *sa,
-				       struct dst_entry *old)
+static struct dst_entry *look_up(const struct kipsec_sa *sa,
+				 const struct kipsec_lead *lead, u32 *mtu)
 {
 	bool ip6 = sa->id.family == AF_INET6;
-	struct dst_entry *dst = ip6 ? lookup6(sa) : lookup4(sa);
-	struct dst_entry *own, *was;
+	struct dst_entry *dst = ip6 ? lookup6(sa, lead) : lookup4(sa, lead);
+	struct dst_entry *own;
 
 	if (!dst)
 		return NULL;
 	own = ip6 ? copy6(dst) : copy4(dst);
-	if (own) {
-		WRITE_ONCE(sa->route_mtu, dst_metric_raw(dst, RTAX_MTU));
-		/* before the route itself: a mixture only looks out of date */
-		WRITE_ONCE(sa->dst_cookie, dst_cookie(own));
-	}
+	if (own)
+		*mtu = ip6 ? stated_mtu6(own) : dst_metric_raw(dst, RTAX_MTU);
 	dst_release(dst);
+	return own;
+}
+
+static struct dst_entry *route_refresh(struct kipsec_sa *sa,
+				       const struct kipsec_lead *lead,
+				       struct dst_entry *old)
+{
+	struct dst_entry *own, *was;
+	u32 mtu;
+
+	own = look_up(sa, lead, &mtu);
 	if (!own)
 		return NULL;
+	WRITE_ONCE(sa->route_mtu, mtu);
+	/* before the route itself: a mixture only looks out of date */
+	WRITE_ONCE(sa->dst_cookie, dst_cookie(own));
 	was = unrcu_pointer(cmpxchg(&sa->dst, RCU_INITIALIZER(old),
 				    RCU_INITIALIZER(own)));
 	if (was != old) {
@@ -153,21 +195,54 @@ static struct dst_entry *route_refresh(struct kipsec_sa *sa,
 	return own;
 }
 
-struct dst_entry *kipsec_route(struct kipsec_sa *sa)
+/*
+ * As in xfrm, the outer packet goes by the inner one's mark and VRF: rules that
+ * ask of them would not bring it to the peer otherwise.
+ */
+static noinline struct dst_entry *route_led(struct kipsec_sa *sa,
+					    const struct kipsec_lead *lead)
 {
-	struct dst_entry *dst = rcu_dereference(sa->dst);
+	struct kipsec_way *way = rcu_dereference(sa->way);
 
+	if (way && way->lead.mark == lead->mark && way->lead.vrf == lead->vrf &&
+	    dst_check(way->dst, way->cookie))
+		return way->dst;
+	way = kmalloc(sizeof(*way), GFP_ATOMIC | __GFP_NOWARN);
+	if (!way)
+		return NULL;
+	way->dst = look_up(sa, lead, &way->mtu);
+	if (!way->dst) {
+		kfree(way);
+		return NULL;
+	}
+	way->lead = *lead;
+	way->cookie = dst_cookie(way->dst);
+	kipsec_way_free(unrcu_pointer(xchg(&sa->way, RCU_INITIALIZER(way))));
+	return way->dst;
+}
+
+struct dst_entry *kipsec_route(struct kipsec_sa *sa,
+			       const struct kipsec_lead *lead)
+{
+	struct dst_entry *dst;
+
+	if (unlikely(lead->mark || lead->vrf))
+		return route_led(sa, lead);
+	dst = rcu_dereference(sa->dst);
 	if (likely(dst && dst_check(dst, READ_ONCE(sa->dst_cookie))))
 		return dst;
-	return route_refresh(sa, dst);
+	return route_refresh(sa, lead, dst);
 }
 
 unsigned int kipsec_route_mtu(const struct kipsec_sa *sa,
 			      const struct dst_entry *dst)
 {
+	const struct kipsec_way *way = rcu_dereference(sa->way);
 	unsigned int mtu = READ_ONCE(sa->route_mtu);
 	unsigned int learned = READ_ONCE(sa->pmtu);
 
+	if (unlikely(way) && way->dst == dst)
+		mtu = way->mtu;
 	if (!mtu)
 		mtu = READ_ONCE(dst->dev->mtu);
 	if (unlikely(learned) && learned < mtu &&

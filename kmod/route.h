@@ -6,20 +6,32 @@
 #define _KIPSEC_ROUTE_H
 
 #include <net/dst.h>
+#include <net/l3mdev.h>
 
-struct kipsec_sa;
-struct sk_buff;
+#include "sad.h"
+
+/** kipsec_vrf() - index of the VRF that a routed packet goes out by, 0 none */
+static inline int kipsec_vrf(const struct sk_buff *skb)
+{
+	const struct net_device *dev = skb_dst(skb)->dev;
+
+	return unlikely(netif_is_l3_slave(dev)) ?
+		l3mdev_master_ifindex_rcu(dev) : 0;
+}
 
 /**
  * kipsec_route() - the remembered route from an SA's source to its destination
  * @sa: the SA
+ * @lead: of the packet that it is for
  *
- * A private copy, looked up again when routing has changed.
+ * A private copy, looked up again when routing has changed. Of routes with a
+ * lead only that of the last one is remembered.
  *
  * Context: RCU read side; valid in it, no reference taken.
  * Return: the route or NULL.
  */
-struct dst_entry *kipsec_route(struct kipsec_sa *sa);
+struct dst_entry *kipsec_route(struct kipsec_sa *sa,
+			       const struct kipsec_lead *lead);
 
 /** kipsec_route_mtu() - what fits on the path of the outer packet, in bytes */
 unsigned int kipsec_route_mtu(const struct kipsec_sa *sa,

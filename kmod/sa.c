@@ -28,6 +28,14 @@ static void tag_free(struct skb_ext *tag)
 	__skb_ext_put(tag);
 }
 
+void kipsec_way_free(struct kipsec_way *way)
+{
+	if (!way)
+		return;
+	dst_release(way->dst);	/* itself freed after a grace period */
+	kfree_rcu(way, rcu);
+}
+
 static void sa_free(struct kipsec_sa *sa)
 {
 	struct kipsec_sad *sad = sa->net->sad;
@@ -42,6 +50,7 @@ static void sa_free(struct kipsec_sa *sa)
 	tag_free(rcu_access_pointer(sa->tag));
 	dst_release(rcu_access_pointer(sa->dst));
 	dst_release(rcu_access_pointer(sa->in_dst));
+	kipsec_way_free(rcu_access_pointer(sa->way));
 	kfree(sa->replay);
 	kfree_sensitive(sa->auth);
 	kfree_sensitive(sa->enc);

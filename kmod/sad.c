@@ -487,9 +487,13 @@ void kipsec_sad_forget_routes(struct kipsec_net *kn,
 
 	mutex_lock(&kn->cfg);
 	xa_for_each(&kn->sad->by_serial, serial, sa) {
+		struct kipsec_way *way;
 		struct dst_entry *dst;
 
 		rcu_read_lock();
+		way = rcu_dereference(sa->way);
+		if (way && way->dst->dev == dev)
+			kipsec_way_free(unrcu_pointer(xchg(&sa->way, NULL)));
 		dst = rcu_dereference(sa->dst);
 		if (dst && dst->dev != dev)
 			dst = NULL;

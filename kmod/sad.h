@@ -90,6 +90,35 @@ struct kipsec_moved {
 struct kipsec_sa_group;
 
 /**
+ * struct kipsec_lead - what leads a packet on its way, besides addresses
+ * @mark: its mark, of which routing rules may ask
+ * @vrf: index of the VRF that it is in, 0 none
+ */
+struct kipsec_lead {
+	u32	mark;
+	int	vrf;
+};
+
+/**
+ * struct kipsec_way - the route to the peer of packets with such a lead
+ * @lead: which ones
+ * @dst: the route, private as that of the SA
+ * @cookie: what dst_check() wants to know of @dst
+ * @mtu: that the route states, 0 none
+ * @rcu: to free it
+ */
+struct kipsec_way {
+	struct kipsec_lead	lead;
+	struct dst_entry	*dst;
+	u32			cookie;
+	u32			mtu;
+	struct rcu_head		rcu;
+};
+
+/** kipsec_way_free() - after a grace period; NULL is fine */
+void kipsec_way_free(struct kipsec_way *way);
+
+/**
  * struct kipsec_sa - one security association
  *
  * Tags: (c) constant once the SA is in the data base, (m) changed under
@@ -112,6 +141,7 @@ struct kipsec_sa_group;
  * @obytes: (a) bytes of payload sent; shares the cache line of @oseq, which a
  *	sender owns anyway
  * @dst: (r) private copy of the route to the peer (route.c); NULL until needed
+ * @way: (r) the same for packets with a mark or in a VRF, those of the last one
  * @dst_cookie: what dst_check() wants to know of @dst (route.c)
  * @in_cookie: the same of @in_dst
  * @route_mtu: MTU that the route states, 0 none (route.c)
@@ -174,6 +204,7 @@ struct kipsec_sa {
 	int				in_ifindex;
 	struct dst_entry __rcu		*dst;
 	struct dst_entry __rcu		*in_dst;
+	struct kipsec_way __rcu		*way;
 	struct skb_ext __rcu		*tag;
 	u64				first_used;
 	u64				last_used;

@@ -37,6 +37,7 @@ struct kipsec_cipher {
  * @n: SAs in @path
  * @i: the one at work
  * @tunnel: bit i: @path[i] works in tunnel mode
+ * @vrf: output: the packet's, for another look at the routes
  * @ll: room that the link layer of the outer route wants
  * @parted: a cipher finishes it later: it left the RCU section it was made in,
  *	@path is held until kipsec_job_put(), @dst is forgotten
@@ -65,6 +66,7 @@ struct kipsec_job {
 	u8			tunnel;
 	bool			parted;
 	u16			ll;
+	int			vrf;
 	u64			seq;
 	int			err;
 	atomic_t		meet;

@@ -295,13 +295,18 @@ class Xfrm:
     def policy_line(p):
         proto = {"any": "", "icmp": " proto icmp", "tcp": " proto tcp", "udp": " proto udp",
                  "icmp6": " proto ipv6-icmp"}
-        line = "xfrm policy add src %s dst %s%s dir %s" % (p.src, p.dst, proto[p.proto], p.dir)
+        upper = proto.get(p.proto, " proto " + p.proto)
+        for which, port in (("sport", p.sport), ("dport", p.dport)):
+            upper += " %s %s" % (which, port) if port else ""
+        line = "xfrm policy add src %s dst %s%s dir %s" % (p.src, p.dst, upper, p.dir)
         for r in p.requests:
             line += " tmpl"
             if r.mode == "tunnel":
                 line += " src %s dst %s" % (r.src, r.dst)
             line += " proto %s mode %s level %s" % (
                 r.proto, r.mode, "use" if r.level == "use" else "required")
+            if r.level.startswith("unique:"):
+                line += " reqid " + r.level.split(":")[1]
         return line
 
     def add(self, *things):

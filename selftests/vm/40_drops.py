@@ -200,6 +200,11 @@ def input_packets(tap, b):
         b.fresh(SA_IN, IN_REQUIRE)
         with b.drops("InInnerHeader"):
             b.inject(esp.protect(SA_IN, 1, b"ab", UDP))
+    with tap.case("InEcn: congestion outside, and an inner packet that cannot be marked"):
+        b.fresh(TUNNEL_IN)
+        inner = ip4(X, K, UDP, datagram())
+        with b.drops("InEcn"):
+            b.injector.send(ip4(X, K, ESP, esp.protect(TUNNEL_IN, 1, inner, 4), tos=3))
     with tap.case("InNoMemory"):
         in_nomem(b)
 

@@ -1,33 +1,31 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: full
+# Suite: debug
 #
-# Tunnels of other kinds over ESP in transport mode, against xfrm; bridges, VRFs
-# and policy routing around a host with policies; routes that move.
+# Tunnels of other kinds over ESP in transport mode, against xfrm: GRE, IP in IP
+# of all four combinations, VXLAN, L2TPv3. Policies name the tunnel's protocol, or
+# its port.
 #
-#	10.9.0.1 [tun0  k: kipsec] 10.0.0.1, fd00::1 ---- wire w0 ----
-#	---- wire w0 ---- 10.0.0.2, fd00::2 [x: xfrm  tun0] 10.9.0.2
-#
-# For routes the two have a second wire, w1, with 10.4.0.1 and 10.4.0.2; for
-# bridges and VRFs they are the gateways of lib/netns.py.
+#	10.9.0.1 [tun0  k: kipsec] 10.0.0.1, fd00::1 ---- wire ----
+#	---- wire ---- 10.0.0.2, fd00::2 [x: xfrm  tun0] 10.9.0.2
 import os
-import socket
-import subprocess
 import sys
 from typing import NamedTuple
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import ipsec                                                    # noqa: E402
-from ipsec import SA, Kipsec, Moves, Policy, Xfrm, settle, transport, tunnel   # noqa: E402
-from ktap import Skip, check, equal, run                        # noqa: E402
-from netns import gateways, pair, wait_for                      # noqa: E402
-from traffic import Ping, Udp, tcp_copy                         # noqa: E402
-from wire import ESP, OPEN, UDP, Capture, fill                  # noqa: E402
+from bench import need                                          # noqa: E402
+from ipsec import SA, Kipsec, Moves, Policy, Xfrm, transport     # noqa: E402
+from ktap import check, equal, run                              # noqa: E402
+from netns import pair                                          # noqa: E402
+from traffic import Ping, tcp_copy                              # noqa: E402
+from wire import ESP, OPEN, Capture                             # noqa: E402
 
 ENDS = {4: ("10.0.0.1", "10.0.0.2"), 6: ("fd00::1", "fd00::2")}
 K, X = ENDS[4]
 KNET, XNET = "10.1.0.1", "10.2.0.1"
 MTU, SIZES = 1400, (1, 100, 1300, 3000)
+QUIET = ("OutProtected", "InProtected", "OutTooBig")
 MACS = ("02:00:00:00:09:01", "02:00:00:00:09:02")
 
 
@@ -77,27 +75,12 @@ LINKS = {
 }
 
 
-def need(*modules):
-    for name in modules:
-        if subprocess.run(["modprobe", "-q", name], stderr=subprocess.DEVNULL).returncode:
-            raise Skip("this kernel has no module " + name)
-
-
 def only_esp(wire, count=None):
     packets = wire.collect(count) if count else wire.take()
     equal([str(p) for p in packets if p.proto != ESP], [], "packets that are not ESP")
     if count is not None:
         equal(len(packets), count, "packets")
     return packets
-
-
-def esps(*sas_lens, start=1):
-    """What the wire shows: packets of these lengths, numbers from start in each SA."""
-    count, lines = {}, []
-    for sa, length in sas_lens:
-        n = count[sa.spi] = count.get(sa.spi, start - 1) + 1
-        lines.append("%s>%s esp %#x #%d len %d" % (sa.src, sa.dst, sa.spi, n, length))
-    return lines
 
 
 # --- tunnels over transport mode ---
@@ -160,10 +143,9 @@ def pieces(link, sa, size):
 
 def exact_echoes(b, link):
     wanted, n, numbers = [], 0, {}
-    for name, (own, peer), (there, back) in (("k", inner(link), b.sas),
-                                             ("x", inner(link)[::-1], b.sas[::-1])):
+    for echo in (b.sas, b.sas[::-1]):
         for size in SIZES:
-            for sa in (there, back):
+            for sa in echo:             # there and back
                 for length in pieces(link, sa, size):
                     n = numbers[sa.spi] = numbers.get(sa.spi, 0) + 1
                     wanted.append("%s>%s esp %#x #%d len %d" % (sa.src, sa.dst, sa.spi, n, length))
@@ -201,10 +183,13 @@ def refusals(b, link):
 
 
 def links(tap):
+    ipsec.loaded()
     with pair(ipv6=True) as lab:
         b = Bench(lab)
         tap.on_failure[:] = [b.k.state, b.x.state]
         for n, (name, link) in enumerate(LINKS.items()):
+            if os.environ.get("KIPSEC_LINKS", "") not in name:
+                continue
             with tap.case(name + ": echoes both ways, every packet on the wire"):
                 b.link(link, MTU)
                 b.protect(link, 0x6600 + 16 * n)
@@ -215,7 +200,9 @@ def links(tap):
             with tap.case(name + ": TCP both ways, MTU as the link finds it"):
                 b.link(link)
                 for src, dst, addrs in (("k", "x", inner(link)), ("x", "k", inner(link)[::-1])):
-                    tcp_copy(lab[src], lab[dst], addrs[1], 150000, src=addrs[0])
+                    # What is too long is said once or twice, and all else passes.
+                    with Moves(b.x), Moves(b.k, QUIET):
+                        tcp_copy(lab[src], lab[dst], addrs[1], 150000, src=addrs[0], timeout=20)
                     packets = only_esp(b.wire)
                     check(len(packets) > 100, "%d packets" % len(packets))
                     check(max(p.len for p in packets) <= 1500, "a packet is too long")
@@ -225,5 +212,4 @@ def links(tap):
 
 
 if __name__ == "__main__":
-    ipsec_loaded = ipsec.loaded
     run(links)
