@@ -8,11 +8,14 @@
  */
 #include <linux/bitmap.h>
 #include <linux/crypto.h>
+#include <linux/jiffies.h>
 
 #include "alg.h"
 #include "pfkey.h"
 #include "sad.h"
 #include "spd.h"
+
+#define FOUND_LIFE	(30 * HZ)
 
 /* Algorithms by their numbers, encryption and authentication: is there one? */
 static DECLARE_BITMAP(present[2], 256);
@@ -22,12 +25,20 @@ static unsigned long *present_of(const struct kipsec_alg *alg)
 	return present[alg->kind == KIPSEC_ALG_AUTH];
 }
 
-/* Loads modules, so that the list is the same before and after first use. */
+/*
+ * Loads modules, so that the list is the same before and after first use. For
+ * each algorithm that the kernel lacks modprobe is started, and setkey registers
+ * with every run: the answer is good for a while.
+ */
 void kipsec_pfkey_find_algorithms(void)
 {
+	static unsigned long found;	/* jiffies, 0 not yet */
 	const struct kipsec_alg *alg;
 	unsigned int auth, i;
 
+	if (READ_ONCE(found) &&
+	    time_before(jiffies, READ_ONCE(found) + FOUND_LIFE))
+		return;
 	for (auth = 0; auth < 2; auth++) {
 		for (i = 0; (alg = kipsec_alg_each(auth, i)); i++) {
 			if (crypto_has_alg(alg->crypto, 0, 0))
@@ -36,6 +47,7 @@ void kipsec_pfkey_find_algorithms(void)
 				clear_bit(alg->id, present_of(alg));
 		}
 	}
+	WRITE_ONCE(found, jiffies | 1);
 }
 
 static bool usable(const struct kipsec_alg *alg)
