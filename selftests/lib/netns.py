@@ -211,6 +211,13 @@ def pair(a="k", b="x", **kw):
     return lab
 
 
+def still_neighbours(lab):
+    """Of pair(): whoever has SAs for all to the other need not ask where he is."""
+    for ns, other, addr in (("k", "x", "fd00::2"), ("x", "k", "fd00::1")):
+        mac = lab[other].run("ip", "-br", "link", "show", "eth0").split()[2]
+        lab[ns].ip("neigh replace %s lladdr %s dev eth0 nud permanent" % (addr, mac))
+
+
 def gateways(**kw):
     """Two networks behind two gateways:
 

@@ -3,11 +3,13 @@
 # Suite: core debug
 #
 # Each cipher and each hash, against the kernel's own stack: transport and
-# tunnel, both directions, small, middle and large.
+# tunnel, IPv4 and IPv6, one in the other too, both directions, small, middle and
+# large.
 #
-#	10.1.0.1/24 [k: kipsec] 10.0.0.1 ---- wire ---- 10.0.0.2 [x: xfrm] 10.2.0.1/24
+#	10.1.0.1, fd01::1 [k: kipsec] 10.0.0.1, fd00::1 ---- wire ----
+#	---- wire ---- 10.0.0.2, fd00::2 [x: xfrm] 10.2.0.1, fd02::1
 #
-# Transport between 10.0.0.x, a tunnel between the networks behind. Asserted are
+# Transport between the hosts, tunnels between the networks behind. Asserted are
 # each packet on the wire with its exact length, all counters of both sides, and
 # that nothing was in clear. KIPSEC_MATRIX=xfrm puts xfrm in the place of kipsec,
 # which tests the test.
@@ -18,12 +20,18 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import ipsec                                                    # noqa: E402
 from ipsec import SA, Kipsec, Moves, Policy, Xfrm, transport, tunnel   # noqa: E402
 from ktap import Failed, Skip, check, run                       # noqa: E402
-from netns import pair                                          # noqa: E402
+from netns import pair, still_neighbours                        # noqa: E402
 from traffic import Ping                                        # noqa: E402
 from wire import Capture                                        # noqa: E402
 
-K, X = "10.0.0.1", "10.0.0.2"
-KNET, XNET = "10.1.0.1", "10.2.0.1"
+HOSTS = {4: ("10.0.0.1", "10.0.0.2"), 6: ("fd00::1", "fd00::2")}
+INSIDE = {4: ("10.1.0.1", "10.2.0.1"), 6: ("fd01::1", "fd02::1")}
+NETS = {4: ("10.1.0.0/24", "10.2.0.0/24"), 6: ("fd01::/64", "fd02::/64")}
+HEADER = {4: 20, 6: 40}
+# name: families inside and outside, mode
+WAYS = {"transport": (4, 4, "transport"), "tunnel": (4, 4, "tunnel"),
+        "IPv6 transport": (6, 6, "transport"), "tunnel 6 in 6": (6, 6, "tunnel"),
+        "tunnel 4 in 6": (4, 6, "tunnel"), "tunnel 6 in 4": (6, 4, "tunnel")}
 REFERENCE = os.environ.get("KIPSEC_MATRIX") == "xfrm"
 
 
@@ -36,9 +44,9 @@ def combinations():
     seen += [(enc, ipsec.auth("hmac-sha1")) for enc in ipsec.ENCS]
     seen += [(aead, None) for aead in ipsec.AEADS]
     seen = list(dict.fromkeys(seen))
-    if os.environ.get("KIPSEC_SUITE") != "core":
+    if os.environ.get("KIPSEC_SUITE") == "full":
         return seen
-    # In the core set one length of key for each, and one cipher for each hash.
+    # Elsewhere one length of key for each, and one cipher for each hash.
     names, short = set(), []
     for enc, hash_ in seen:
         if hash_ and enc.name == "null" and hash_.name != "hmac-sha1":
@@ -50,36 +58,44 @@ def combinations():
     return short
 
 
-def policies(side):
-    """One transport and one tunnel policy in each direction, as seen from a side."""
-    own, peer, ownnet, peernet = (K, X, "10.1.0.0/24", "10.2.0.0/24") if side == "k" else \
-                                 (X, K, "10.2.0.0/24", "10.1.0.0/24")
-    return [Policy(own + "/32", peer + "/32", "out", requests=[transport()]),
-            Policy(peer + "/32", own + "/32", "in", requests=[transport()]),
-            Policy(ownnet, peernet, "out", requests=[tunnel(own, peer)]),
-            Policy(peernet, ownnet, "in", requests=[tunnel(peer, own)])]
+def policies(side, inner, outer, mode):
+    """Of one way, in each direction, as seen from a side."""
+    ends = HOSTS[outer] if mode == "transport" else NETS[inner]
+    turn = 1 if side == "k" else -1
+    (a, z), (own, peer) = ends[::turn], HOSTS[outer][::turn]
+    there, here = (transport(), transport()) if mode == "transport" else \
+        (tunnel(own, peer), tunnel(peer, own))
+    return [Policy(a, z, "out", requests=[there]), Policy(z, a, "in", requests=[here])]
 
 
-def sas(algs):
-    return {("transport", "out"): SA(K, X, 0x1001, algs),
-            ("transport", "in"): SA(X, K, 0x1002, algs),
-            ("tunnel", "out"): SA(K, X, 0x2001, algs, "tunnel"),
-            ("tunnel", "in"): SA(X, K, 0x2002, algs, "tunnel")}
+def sas(algs, outer, mode):
+    """Out and in, as k sees it."""
+    k, x = HOSTS[outer]
+    spi = 0x1000 * (1 + (mode == "tunnel")) + 0x100 * outer
+    return SA(k, x, spi + 1, algs, mode), SA(x, k, spi + 2, algs, mode)
 
 
 class Bench:
     def __init__(self, lab):
+        self.lab = lab
         self.k = (Xfrm if REFERENCE else Kipsec)(lab["k"])
         self.x = Xfrm(lab["x"])
         self.wire = Capture(lab)
-        self.ping = {("k", "transport"): Ping(lab["k"]),
-                     ("x", "transport"): Ping(lab["x"]),
-                     ("k", "tunnel"): Ping(lab["k"], KNET),
-                     ("x", "tunnel"): Ping(lab["x"], XNET)}
+        still_neighbours(lab)
 
-    def install(self, algs):
+    def way(self, inner, outer, mode):
+        """Only the policies of one way."""
+        if isinstance(self.k, Xfrm):
+            self.lab["k"].ip("xfrm policy flush")
+        else:
+            self.k.setkey("spdflush;")
+        self.lab["x"].ip("xfrm policy flush")
+        self.k.add(*policies("k", inner, outer, mode))
+        self.x.add(*policies("x", inner, outer, mode))
+
+    def install(self, algs, outer, mode):
         """The SAs on both sides; Skip if the kernel has no such cipher."""
-        want = list(sas(algs).values())
+        want = sas(algs, outer, mode)
         refused = self.x.replace_sas(*want)
         said = self.k.replace_sas(*want)
         if refused:
@@ -95,60 +111,47 @@ class Bench:
         if said:
             raise Failed("setkey: %s" % said)
 
-    def exchange(self, mode, algs):
+    def exchange(self, pings, algs, inner, outer, mode):
         """Three pings each way; the packets that must have been on the wire."""
-        sa = {d: s for (m, d), s in sas(algs).items() if m == mode}
-        seq = {"out": 0, "in": 0}
-        wanted = []
-
-        def carry(direction, size):
-            seq[direction] += 1
-            s = sa[direction]
-            wanted.append("%s>%s esp %#x #%d len %d" % (
-                s.src, s.dst, s.spi, seq[direction],
-                s.wire_len(8 + size + (20 if mode == "tunnel" else 0))))
-
-        for side, first, second in (("k", "out", "in"), ("x", "in", "out")):
-            ping = self.ping[side, mode]
-            if mode == "tunnel":
-                dst = XNET if side == "k" else KNET
-            else:
-                dst = X if side == "k" else K
-            for size in (1, 100, 1400 if mode == "transport" else 1372):
-                answer = ping(dst, size)
-                carry(first, size)
+        out, in_ = sas(algs, outer, mode)
+        ends = HOSTS[outer] if mode == "transport" else INSIDE[inner]
+        inside = HEADER[inner] if mode == "tunnel" else 0
+        wanted, seq = [], 0
+        for side, dst, both in (("k", ends[1], (out, in_)), ("x", ends[0], (in_, out))):
+            for size in (1, 100, 1420 - HEADER[outer] - inside):
+                seq += 1
+                answer = pings[side](dst, size)
                 if answer is None:
                     raise Failed("%s: no answer from %s to %d bytes; on the wire: %s" %
                                  (side, dst, size, self.wire.take()))
-                carry(second, size)
+                wanted += ["%s>%s esp %#x #%d len %d" % (
+                    s.src, s.dst, s.spi, seq, s.wire_len(8 + size + inside)) for s in both]
         return wanted
 
 
 def matrix(tap):
     if not REFERENCE:
         ipsec.loaded()
-    with pair() as lab:
+    with pair(ipv6=True) as lab:
         bench = Bench(lab)
-        bench.k.add(*policies("k"))
-        bench.x.add(*policies("x"))
-        for algs in combinations():
-            name = " ".join("%s-%d" % (a.name, a.bits) if a.kind != "auth" else a.name
-                            for a in algs if a)
-            trouble = None
-            try:
-                bench.install(algs)
-            except (Skip, Failed) as e:
-                trouble = e
-            for mode in ("transport", "tunnel"):
-                with tap.case("%s %s" % (mode, name)):
-                    if trouble:
-                        raise trouble
+        tap.on_failure[:] = [bench.k.state, bench.x.state]
+        for name, way in WAYS.items():
+            inner, outer, mode = way
+            bench.way(*way)
+            ends = HOSTS[outer] if mode == "transport" else INSIDE[inner]
+            pings = {side: Ping(lab[side], addr) for side, addr in zip("kx", ends)}
+            for algs in combinations():
+                with tap.case("%s %s" % (name, " ".join(
+                        "%s-%d" % (a.name, a.bits) if a.kind != "auth" else a.name
+                        for a in algs if a))):
+                    bench.install(algs, outer, mode)
                     bench.wire.flush()
                     moves = {} if REFERENCE else {"OutProtected": 6, "InProtected": 6}
-                    tap.on_failure[:] = [bench.k.state, bench.x.state]
                     with Moves(bench.x), Moves(bench.k, **moves):
-                        wanted = bench.exchange(mode, algs)
+                        wanted = bench.exchange(pings, algs, *way)
                     bench.wire.expect(wanted)
+            for ping in pings.values():
+                ping.close()
         tap.on_failure.clear()
 
 
