@@ -154,7 +154,7 @@ class SA:
 class Request(NamedTuple):
     mode: str
     level: str
-    src: str = ""                   # of a tunnel; for xfrm of transport too
+    src: str = ""                   # of a tunnel
     dst: str = ""
     proto: str = "esp"
 
@@ -301,7 +301,7 @@ class Xfrm:
         line = "xfrm policy add src %s dst %s%s dir %s" % (p.src, p.dst, upper, p.dir)
         for r in p.requests:
             line += " tmpl"
-            if r.src:
+            if r.mode == "tunnel":
                 line += " src %s dst %s" % (r.src, r.dst)
             line += " proto %s mode %s level %s" % (
                 r.proto, r.mode, "use" if r.level == "use" else "required")

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: debug
+# Suite: full
 #
 # Two clients behind one NAT, which both send from port 4500 and which the gateway
 # can tell apart by ports alone: ESP in UDP (RFC 3948), tunnels and transport, the

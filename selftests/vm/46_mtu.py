@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: debug
+# Suite: full
 #
 # What fits: the path MTU of an SA, learned from routers between the gateways and
 # told to senders behind them to the byte.

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: debug
+# Suite: full
 #
 # The headers of a tunnel: DF copied, set and cleared; ECN after RFC 6040, out and
 # in; DSCP and TTL.

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: debug
+# Suite: full
 #
 # Bridges and VRFs, as the way to the peer and as the network behind a gateway,
 # and strict reverse path filters. Hosts, and gateways between networks:

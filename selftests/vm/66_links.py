@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: debug
+# Suite: full
 #
 # Tunnels of other kinds over ESP in transport mode, against xfrm: GRE, IP in IP
 # of all four combinations, VXLAN, L2TPv3. Policies name the tunnel's protocol, or

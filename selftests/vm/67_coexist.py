@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: debug
+# Suite: full
 #
 # kipsec and xfrm in one namespace, each with its own policies and SAs between
 # the same two hosts; xfrm interfaces and VTI beside kipsec; modules that load

@@ -1,0 +1,178 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+# Suite: debug
+#
+# Many at once: managers that add, complete, delete, expire and flush the same SAs
+# while packets use them; floods of packets for nobody and of old ones, which must
+# cost neither memory nor lines of the log.
+#
+#	[k: kipsec] 10.0.0.1 ---- wire ---- 10.0.0.2 [x]
+import os
+import random
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import esp                                                      # noqa: E402
+import ipsec                                                    # noqa: E402
+import pfkey                                                    # noqa: E402
+from ipsec import SA, Kipsec, Moves, Policy, transport          # noqa: E402
+from ktap import check, equal, run                              # noqa: E402
+from netns import pair, wait_for                                # noqa: E402
+from traffic import Udp                                         # noqa: E402
+from wire import ESP, OPEN, UDP, Injector, fill, ip4, udp4      # noqa: E402
+
+K, X, PORT = "10.0.0.1", "10.0.0.2", 4000
+SPIS = range(0x8101, 0x8121)
+SECONDS = 6
+ALGS = ipsec.NULL_SHA256
+AUTH = bytes.fromhex(ALGS[1].key)
+# What one manager may hear because another was faster.
+EXPECTED = {"ESRCH", "EEXIST", "ENOENT", "EINVAL"}
+
+
+# --- managers ---
+
+def ask(key, *request):
+    """The answer, among what the others' requests make the kernel tell."""
+    key.send(*request)
+    while True:
+        m = key.recv(1)
+        if (m.seq, m.pid) == (key.seq, key.pid):
+            return m
+
+
+def add(key, spi, verb=pfkey.ADD):
+    return ask(key, verb, pfkey.ESP, pfkey.sa(spi, replay=32, auth=pfkey.SHA256, enc=pfkey.NULL),
+               pfkey.lifetime(pfkey.HARD, octets=random.choice((0, 200)),
+                              add=random.choice((0, 1))),
+               *pfkey.ends(X, K), pfkey.key(pfkey.KEY_AUTH, AUTH), pfkey.sa2(1))
+
+
+def larval(key, spi):
+    m = ask(key, pfkey.GETSPI, pfkey.ESP, *pfkey.ends(X, K), pfkey.spirange(spi, spi + 4))
+    return m if m.errno else add(key, m.ext[pfkey.SA].spi, pfkey.UPDATE)
+
+
+def manager(ns, seed):
+    """Until the time is over; 0, or 1 after an answer that nobody expects."""
+    random.seed(seed)
+    with ns, pfkey.Key() as key:
+        key.pid = 5000 + seed
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            spi, dice = random.choice(SPIS), random.random()
+            if dice < 0.5:
+                m = add(key, spi)
+            elif dice < 0.6:
+                m = larval(key, spi)
+            elif dice < 0.9:
+                m = ask(key, pfkey.DELETE, pfkey.ESP, pfkey.sa(spi), *pfkey.ends(X, K))
+            elif dice < 0.95:
+                m = ask(key, pfkey.DELETE, pfkey.ESP, *pfkey.ends(X, K))
+            elif dice < 0.98:
+                m = ask(key, pfkey.GET, pfkey.ESP, pfkey.sa(spi), *pfkey.ends(X, K))
+            else:
+                m = ask(key, pfkey.FLUSH, pfkey.ESP)
+            if m.errno and pfkey.error_name(m.errno) not in EXPECTED:
+                print("# manager %d: %s" % (seed, m), flush=True)
+                return 1
+            key.drain()
+    return 0
+
+
+def sender(ns, to, seed):
+    """Packets for all those SAs, whether they are there or not."""
+    inject = Injector(ns, to)
+    end, seq = time.monotonic() + SECONDS, seed
+    while time.monotonic() < end:
+        seq += 1
+        for spi in SPIS:
+            inject.send(ip4(X, K, ESP, esp.protect(SA(X, K, spi, ALGS), seq,
+                                                   udp4("", "", 9, 9, fill(40, OPEN)), UDP)))
+    return 0
+
+
+def children(*jobs):
+    pids = []
+    for job, *args in jobs:
+        pid = os.fork()
+        if not pid:
+            status = 99
+            try:
+                status = job(*args)
+            finally:
+                os._exit(status)
+        pids.append(pid)
+    return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+
+
+def storm(tap, lab, k):
+    with tap.case("managers and packets at the same SAs"):
+        equal(children(*[(manager, lab["k"], n) for n in range(4)],
+                       (sender, lab["x"], lab["k"], 0)), [0] * 5, "status of each")
+    with tap.case("nothing is left of it, and SAs work"):
+        # The last of them have a second to live.
+        k.setkey("delete %s %s esp 0x8101;" % (X, K), check=False)
+        wait_for(lambda: "esp" not in k.setkey(None, args=("-D",), check=False), 3) or \
+            k.setkey("flush;")
+        with lab["k"], pfkey.Key() as key:
+            equal(key.dump(), [], "SAs")
+        k.add(SA(X, K, 0x8101, ALGS), Policy(X, K, "in", requests=[transport()]))
+        inject = Injector(lab["x"], lab["k"])
+        with Moves(k, InProtected=1):
+            inject.send(ip4(X, K, ESP, esp.protect(SA(X, K, 0x8101, ALGS), 1,
+                                                   udp4("", "", 9, PORT, fill(40, OPEN)), UDP)))
+        inject.close()
+        k.flush()
+
+
+# --- floods ---
+
+def log_length():
+    return len(subprocess.run(["dmesg"], stdout=subprocess.PIPE).stdout.splitlines())
+
+
+def slab():
+    with open("/proc/meminfo") as f:
+        return {w[0]: int(w[1]) for w in map(str.split, f)}["Slab:"]
+
+
+def flood(tap, lab, k):
+    count = 10000
+    sa = SA(X, K, 0x8201, ALGS, window=64)
+    k.add(sa)
+    inject, sink = Injector(lab["x"], lab["k"]), Udp(lab["k"], K, PORT)
+    packets = [ip4(X, K, ESP, esp.protect(sa, seq, udp4("", "", 9, PORT, fill(40)), UDP))
+               for seq in (1, 1000)]
+    for title, reason, packet in (
+            ("SPIs of nobody", "InUnknownSpi", None),
+            ("copies of a packet", "InReplayDup", packets[1]),
+            ("packets left of the window", "InReplayOld", packets[0])):
+        with tap.case("flood: %d %s" % (count, title)):
+            inject.send(packets[1])
+            sink.all(1)
+            before, memory = log_length(), slab()
+            with Moves(k, **{reason: count}):
+                for n in range(count):
+                    inject.send(packet or ip4(X, K, ESP, (0x9000 + n).to_bytes(4, "big") +
+                                              bytes(60)))
+            equal(sink.all(1, 0.1), [], "datagrams that arrived")
+            equal(log_length() - before, 0, "new lines of the log")
+            check(slab() - memory < 8192, "slabs grew by %d KiB" % (slab() - memory))
+    inject.close()
+    sink.close()
+
+
+def many(tap):
+    ipsec.loaded()
+    with pair() as lab:
+        k = Kipsec(lab["k"])
+        tap.on_failure[:] = [k.state]
+        storm(tap, lab, k)
+        flood(tap, lab, k)
+
+
+if __name__ == "__main__":
+    run(many)
