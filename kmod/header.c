@@ -49,8 +49,7 @@ static bool upper_get6(const struct sk_buff *skb, struct kipsec_upper *up)
 	up->fragment = false;
 	up->later = false;
 	for (i = 0; i < MAX_EXTENSIONS; i++) {
-		if (up->later || !ipv6_ext_hdr(up->proto) ||
-		    up->proto == NEXTHDR_AUTH || up->proto == NEXTHDR_NONE)
+		if (up->later || !kipsec_is_extension(up->proto))
 			return true;
 		if (!step_over(skb, up))
 			return false;

@@ -52,6 +52,13 @@ static inline bool kipsec_is_ipip(const struct sk_buff *skb)
 	return proto == IPPROTO_IPIP || proto == IPPROTO_IPV6;
 }
 
+/** kipsec_is_extension() - does another header follow this one of IPv6? */
+static inline bool kipsec_is_extension(u8 proto)
+{
+	return proto == NEXTHDR_HOP || proto == NEXTHDR_ROUTING ||
+	       proto == NEXTHDR_FRAGMENT || proto == NEXTHDR_DEST;
+}
+
 /** kipsec_maybe_ipsec() - a glance: false if no IPsec header can be found */
 static inline bool kipsec_maybe_ipsec(const struct sk_buff *skb)
 {
@@ -60,7 +67,7 @@ static inline bool kipsec_maybe_ipsec(const struct sk_buff *skb)
 	if (likely(!kipsec_is_ip6(skb)))
 		return kipsec_is_ipsec(ip_hdr(skb)->protocol);
 	proto = ipv6_hdr(skb)->nexthdr;
-	return kipsec_is_ipsec(proto) || ipv6_ext_hdr(proto);
+	return kipsec_is_ipsec(proto) || kipsec_is_extension(proto);
 }
 
 /**
@@ -98,24 +105,31 @@ bool kipsec_flow_get_slow(const struct sk_buff *skb, struct kipsec_flow *fl);
  *
  * Return: false if the headers cannot be read.
  */
-static inline bool kipsec_flow_get(const struct sk_buff *skb,
-				   struct kipsec_flow *fl)
+static __always_inline bool kipsec_flow_get(const struct sk_buff *skb,
+					    struct kipsec_flow *fl)
 {
+	const struct ipv6hdr *ip6 = ipv6_hdr(skb);
 	const struct iphdr *iph = ip_hdr(skb);
-	const u8 *upper = (const u8 *)iph + iph->ihl * 4;
-	u8 proto = iph->protocol;
+	bool is_ip6 = kipsec_is_ip6(skb);
+	const u8 *upper = is_ip6 ? (const u8 *)(ip6 + 1) :
+				   (const u8 *)iph + iph->ihl * 4;
+	u8 proto = is_ip6 ? ip6->nexthdr : iph->protocol;
 
 	/* Most are TCP or UDP with the ports at hand. */
-	if (unlikely(kipsec_is_ip6(skb) ||
-		     (proto != IPPROTO_UDP && proto != IPPROTO_TCP) ||
+	if (unlikely((proto != IPPROTO_UDP && proto != IPPROTO_TCP) ||
 		     upper + sizeof(u32) > skb_tail_pointer(skb)))
 		return kipsec_flow_get_slow(skb, fl);
 	fl->w[0] = *(const u32 *)upper;
 	fl->w[1] = 0;
-	fl->family = AF_INET;
+	fl->family = is_ip6 ? AF_INET6 : AF_INET;
 	fl->proto = proto;
-	fl->addr[0] = iph->saddr;
-	fl->addr[1] = iph->daddr;
+	if (is_ip6) {
+		memcpy(&fl->addr[0], &ip6->saddr, sizeof(ip6->saddr));
+		memcpy(&fl->addr[4], &ip6->daddr, sizeof(ip6->daddr));
+	} else {
+		fl->addr[0] = iph->saddr;
+		fl->addr[1] = iph->daddr;
+	}
 	return true;
 }
 
@@ -163,7 +177,7 @@ static inline bool kipsec_whole(struct net *net, struct sk_buff *skb, u32 user)
 {
 	if (kipsec_is_ip6(skb)) {
 		/* An extension header in front? Then it may be a fragment. */
-		if (likely(!ipv6_ext_hdr(ipv6_hdr(skb)->nexthdr)))
+		if (likely(!kipsec_is_extension(ipv6_hdr(skb)->nexthdr)))
 			return true;
 	} else if (likely(!ip_is_fragment(ip_hdr(skb)))) {
 		return true;
