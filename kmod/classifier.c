@@ -33,7 +33,6 @@
 #include <linux/bug.h>
 #include <linux/errno.h>
 #include <linux/hash.h>
-#include <linux/math64.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
 #include <linux/rculist.h>
@@ -41,6 +40,7 @@
 #endif
 
 #include "classifier.h"
+#include "hash.h"
 
 #define PAIRS4		(KIPSEC_FLOW_WORDS4 / 2)
 #define PAIRS6		(KIPSEC_FLOW_WORDS6 / 2)
@@ -122,15 +122,9 @@ static bool rule_before(const struct kipsec_rule *a,
 	return rank_before(a->priority, a->order, b->priority, b->order);
 }
 
-static __always_inline u64 fold_mul(u64 a, u64 b)
-{
-	return (a * b) ^ mul_u64_u64_shr(a, b, 64);
-}
-
 /*
- * Both halves of the product of two pairs of words, as in wyhash: a third of
- * jhash's instructions. The last round spreads what a seed with few bits has
- * left close together. The seed is secret, as peers have a say in policies.
+ * Two pairs of words a step. The last round spreads what a seed with few bits
+ * has left close together. The seed is secret, as peers have a say in policies.
  *
  * The tuple's address takes part, or else rules of different tuples that have
  * the same key (0.0.0.0/0 and 0.0.0.0/8) would share a bucket.
@@ -141,12 +135,12 @@ static __always_inline u32 key_hash(const u64 *key, unsigned int pairs,
 	u64 hash;
 
 	seed += (unsigned long)tuple;
-	hash = fold_mul(key[0] ^ seed, key[1] ^ GOLDEN_RATIO_64);
+	hash = kipsec_fold_mul(key[0] ^ seed, key[1] ^ GOLDEN_RATIO_64);
 	if (pairs == PAIRS6) {
-		hash = fold_mul(key[2] ^ hash, key[3] ^ GOLDEN_RATIO_64);
+		hash = kipsec_fold_mul(key[2] ^ hash, key[3] ^ GOLDEN_RATIO_64);
 		hash ^= key[4];
 	}
-	return fold_mul(hash, GOLDEN_RATIO_64);
+	return kipsec_fold_mul(hash, GOLDEN_RATIO_64);
 }
 
 static __always_inline bool key_equal(const u64 *a, const u64 *b,

@@ -37,10 +37,10 @@
  * the replay window needs anyway. Neither needs per-CPU memory.
  */
 #include <linux/hash.h>
-#include <linux/jhash.h>
 #include <linux/slab.h>
 #include <net/dst.h>
 
+#include "hash.h"
 #include "sad_impl.h"
 
 /**
@@ -57,13 +57,26 @@ struct kipsec_sa_group {
 	struct rcu_head		rcu;
 };
 
+/*
+ * A peer may have a say in all of its address, so both factors are secret. Out
+ * of line, the product does not burden IPv4 with a larger stack frame.
+ */
+static noinline u32 ip6_hash(const union kipsec_addr *addr, u32 seed)
+{
+	const u32 *w = (__force const u32 *)addr->w;
+	u64 secret = seed * GOLDEN_RATIO_64;
+
+	return kipsec_fold_mul((w[0] | (u64)w[1] << 32) ^ secret,
+			       (w[2] | (u64)w[3] << 32) ^ ~secret);
+}
+
 static u32 id_hash(const void *data, u32 len, u32 seed)
 {
 	const struct kipsec_sa_id *id = data;
 	u32 dst = (__force u32)id->dst.w[0];
 
 	if (id->family == AF_INET6)
-		dst = jhash2((const u32 *)id->dst.w, 4, seed);
+		dst = ip6_hash(&id->dst, seed);
 	/* SPIs are chosen by this host; one multiplication mixes enough. */
 	return hash_64((u64)(dst ^ seed) << 32 |
 		       ((__force u32)id->spi ^ id->proto), 32);
