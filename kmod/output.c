@@ -39,7 +39,8 @@ bool kipsec_path_find(struct kipsec_net *kn, struct kipsec_policy *pol,
 	path->n = 0;
 	path->tunnel = 0;
 	/* A transport SA runs between the ends of what it protects. */
-	want_addresses(&want, fl);
+	if (pol->nreq && pol->req[0].mode != KIPSEC_MODE_TUNNEL)
+		want_addresses(&want, fl);
 	for (i = 0; i < pol->nreq; i++) {
 		struct kipsec_request *req = &pol->req[i];
 		struct kipsec_sa *sa;

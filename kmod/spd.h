@@ -122,7 +122,8 @@ bool kipsec_policy_meant_slow(const struct kipsec_policy *pol,
 static inline bool kipsec_policy_meant(const struct kipsec_policy *pol,
 				       const struct kipsec_flow *fl)
 {
-	if (likely(fl->family == AF_INET && pol->sel.dst_len))
+	if (likely(pol->sel.src_len && pol->sel.dst_len &&
+		   fl->proto != IPPROTO_ICMPV6))
 		return true;
 	return kipsec_policy_meant_slow(pol, fl);
 }
