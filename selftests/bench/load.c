@@ -11,6 +11,8 @@
  *	-n N		how many datagrams, or bytes
  *	-l LEN		udp: length of the IP packet (64)
  *
+ * The addresses say which IP it is; both are of one family.
+ *
  * Namespaces are those of "ip netns". Each region leaves a line "label unit
  * wanted got" in the file $REGIONS, in the order of the regions; got < wanted
  * means that packets were lost, and the region is worth nothing.
@@ -42,7 +44,6 @@
 #define WINDOW		256	/* datagrams under way at most */
 #define WARM_UP		256
 #define WARM_UP_TCP	(1 << 20)
-#define HEADERS		28	/* IPv4 and UDP */
 
 static struct {
 	const char *from_ns, *from, *to_ns, *to;
@@ -89,22 +90,53 @@ static void report(const char *label, const char *unit, unsigned long want,
 		die("%s", path);
 }
 
-static struct sockaddr_in address(const char *text, unsigned int port)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
+/* --- addresses ----------------------------------------------------------- */
 
-	if (text && inet_pton(AF_INET, text, &a.sin_addr) != 1)
+union address {
+	struct sockaddr any;
+	struct sockaddr_in ip4;
+	struct sockaddr_in6 ip6;
+};
+
+static bool is_ip6(void)
+{
+	return strchr(opt.to, ':');
+}
+
+/* The kernel copies what it is told to: no more than the family needs. */
+static socklen_t address_size(void)
+{
+	return is_ip6() ? sizeof(struct sockaddr_in6) :
+			  sizeof(struct sockaddr_in);
+}
+
+/* Of IP and UDP */
+static unsigned int headers(void)
+{
+	return (is_ip6() ? 40 : 20) + 8;
+}
+
+static union address address(const char *text, unsigned int port)
+{
+	union address a = { };
+	void *to = &a.ip4.sin_addr;
+
+	a.any.sa_family = is_ip6() ? AF_INET6 : AF_INET;
+	a.ip4.sin_port = htons(port);	/* it is at the same place in both */
+	if (is_ip6())
+		to = &a.ip6.sin6_addr;
+	if (text && inet_pton(a.any.sa_family, text, to) != 1)
 		die("address %s", text);
 	return a;
 }
 
 static int bound_socket(int type, const char *addr, unsigned int port)
 {
-	struct sockaddr_in a = address(addr, port);
-	int s = socket(AF_INET, type, 0), on = 1;
+	union address a = address(addr, port);
+	int s = socket(a.any.sa_family, type, 0), on = 1;
 
 	if (s < 0 || setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
-	    bind(s, (void *)&a, sizeof(a)))
+	    bind(s, &a.any, address_size()))
 		die("socket at %s", addr ? addr : "any address");
 	return s;
 }
@@ -150,17 +182,17 @@ static bool sink_await(int s, unsigned int n)
 	return true;
 }
 
-static bool send_all(int from, int sink, const struct sockaddr_in *to,
+static bool send_all(int from, int sink, const union address *to,
 		     unsigned int n)
 {
-	struct iovec data = { buf, opt.len - HEADERS };
+	struct iovec data = { buf, opt.len - headers() };
 	unsigned int base = sink_count(sink), sent = 0, i;
 	struct mmsghdr msg[BATCH] = { };
 	int k;
 
 	for (i = 0; i < BATCH; i++) {
 		msg[i].msg_hdr.msg_name = (void *)to;
-		msg[i].msg_hdr.msg_namelen = sizeof(*to);
+		msg[i].msg_hdr.msg_namelen = address_size();
 		msg[i].msg_hdr.msg_iov = &data;
 		msg[i].msg_hdr.msg_iovlen = 1;
 	}
@@ -178,7 +210,7 @@ static bool send_all(int from, int sink, const struct sockaddr_in *to,
 
 static void udp(const char *label)
 {
-	struct sockaddr_in to = address(opt.to, PORT);
+	union address to = address(opt.to, PORT);
 	int sink, from, room = 1 << 24;
 	unsigned int before;
 
@@ -242,7 +274,7 @@ static void receiver(int listener)
 
 static void tcp(const char *label)
 {
-	struct sockaddr_in to = address(opt.to, PORT);
+	union address to = address(opt.to, PORT);
 	int listener, s;
 
 	alarm(60);	/* of the guest's time: a stream that stalls has failed */
@@ -254,7 +286,7 @@ static void tcp(const char *label)
 		receiver(listener);
 	enter(opt.from_ns);
 	s = bound_socket(SOCK_STREAM, opt.from, 0);
-	if (connect(s, (void *)&to, sizeof(to)))
+	if (connect(s, &to.any, address_size()))
 		die("connect");
 	give(s, WARM_UP_TCP);
 	MARK(MARK_BEGIN);
@@ -301,7 +333,7 @@ int main(int argc, char **argv)
 		case 'l': opt.len = strtoul(optarg, NULL, 0); break;
 		default: return 2;
 		}
-	if (optind >= argc || opt.len < HEADERS || opt.len > sizeof(buf))
+	if (optind >= argc || opt.len < headers() || opt.len > sizeof(buf))
 		return 2;
 	for (i = 0; i < sizeof(buf); i++)
 		buf[i] = i * 31 + (i >> 8);
