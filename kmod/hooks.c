@@ -152,6 +152,18 @@ static bool out_exempt(const struct sk_buff *skb,
 	       bridged_out(skb);
 }
 
+/*
+ * IPv4 makes a copy of a broadcast, or of a multicast that is listened to here,
+ * for this host itself, and shows us both. Nobody owns the copy, which comes
+ * first, and its header is still the original's. No other packet has its header
+ * in common with one: it has only just been written.
+ */
+static bool out_own_copy(const struct sk_buff *skb)
+{
+	return skb_header_cloned(skb) && !skb->sk && !kipsec_is_ip6(skb) &&
+	       skb_rtable(skb)->rt_flags & (RTCF_BROADCAST | RTCF_MULTICAST);
+}
+
 /* Out of line, so that packets without a policy need not make room for it. */
 static noinline unsigned int
 out_protect(struct kipsec_net *kn, struct sk_buff *skb,
@@ -173,7 +185,9 @@ out_protect(struct kipsec_net *kn, struct sk_buff *skb,
 		return NF_ACCEPT;
 	}
 	err = 0;
-	if (rest_of_chain(skb, state))
+	if (unlikely(out_own_copy(skb)))
+		consume_skb(skb);	/* or it would go out twice */
+	else if (rest_of_chain(skb, state))
 		err = kipsec_output(kn, skb, pol, &path);
 	local_bh_enable();
 	return stolen(err);
