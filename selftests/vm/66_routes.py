@@ -187,16 +187,21 @@ def named(tap, b):
                 with contextlib.suppress(OSError):
                     udp.send(fill(20), dst, 67)
         datagrams(wire, "255.255.255.255")
-    with tap.case("a multicast group with an SA of its own"):
+    with tap.case("a multicast group with an SA of its own, and a member here: each goes out once"):
         b.k.setkey("spdflush;")
+        member = Udp(k, "0.0.0.0", 67)
+        member.sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP,
+                               socket.inet_aton(group) + socket.inet_aton(K))
         sa = SA(K, group, 0x6751, ipsec.GCM, window=0)
         b.k.add(sa, Policy(K, group, "out", requests=[transport()]))
-        with Moves(b.k, OutProtected=2):
+        # The member here gets ESP back like any other, but not from his own address.
+        with Moves(b.k, OutProtected=2, InProtected=2):
             udp.send(fill(20), group, 67)
             udp.send(fill(30), group, 67)
         equal([str(p) for p in wire.take() if p.proto != IGMP],
               ["%s>%s esp 0x6751 #%d len %d" % (K, group, n, sa.wire_len(18 + 10 * n))
                for n in (1, 2)], "packets")
+        member.close()
     udp.close()
     sinks[0].close()
 
