@@ -65,12 +65,14 @@ class Bench:
         return [line for s in self.stacks.values() for line in s.state()]
 
     def variants(self):
-        """Load the files in each way; gives the words for it."""
+        """Load the files in each way; gives the words for it where that went well."""
         for xfrm in [None, *self.ends]:
-            words = "%s: %s" % (self.folder, "xfrm at " + xfrm if xfrm else "kipsec")
+            words, loads = "%s: %s" % (self.folder, "xfrm at " + xfrm if xfrm else "kipsec"), False
             with self.tap.case(words + ": the files load"):
                 self.load(xfrm)
-            yield words
+                loads = True
+            if loads:
+                yield words
 
     def load(self, xfrm=None):
         self.xfrm = xfrm
