@@ -113,6 +113,36 @@ def auth(name):
     return alg(name, table=AUTHS)
 
 
+def combinations():
+    """(cipher, hash): each hash with two ciphers, each cipher with one hash, each AEAD."""
+    seen = []
+    for hash_ in AUTHS:
+        for enc in ("null", "aes-cbc"):
+            seen.append((alg(enc), hash_))
+    seen += [(enc, auth("hmac-sha1")) for enc in ENCS]
+    seen += [(aead, None) for aead in AEADS]
+    seen = list(dict.fromkeys(seen))
+    if os.environ.get("KIPSEC_SUITE") == "full":
+        return seen
+    # Elsewhere one length of key for each, and one cipher for each hash.
+    names, short = set(), []
+    for enc, hash_ in seen:
+        if hash_ and enc.name == "null" and hash_.name != "hmac-sha1":
+            continue
+        name = (enc.name, hash_ and hash_.name)
+        if name not in names:
+            names.add(name)
+            short.append((enc, hash_))
+    return short
+
+
+def lacking(algs):
+    """What this kernel's crypto API has not, as shown after somebody asked for it."""
+    with open("/proc/crypto") as f:
+        known = f.read()
+    return [a.kernel for a in algs if a and "name         : %s\n" % a.kernel not in known]
+
+
 NULL_SHA256 = (alg("null"), auth("hmac-sha256"))
 AES_SHA1 = (alg("aes-cbc", 128), auth("hmac-sha1"))
 GCM = (alg("aes-gcm-16", 160), None)

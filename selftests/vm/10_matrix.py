@@ -35,29 +35,6 @@ WAYS = {"transport": (4, 4, "transport"), "tunnel": (4, 4, "tunnel"),
 REFERENCE = os.environ.get("KIPSEC_MATRIX") == "xfrm"
 
 
-def combinations():
-    """(cipher, hash): each hash with two ciphers, each cipher with one hash, each AEAD."""
-    seen = []
-    for hash_ in ipsec.AUTHS:
-        for enc in ("null", "aes-cbc"):
-            seen.append((ipsec.alg(enc), hash_))
-    seen += [(enc, ipsec.auth("hmac-sha1")) for enc in ipsec.ENCS]
-    seen += [(aead, None) for aead in ipsec.AEADS]
-    seen = list(dict.fromkeys(seen))
-    if os.environ.get("KIPSEC_SUITE") == "full":
-        return seen
-    # Elsewhere one length of key for each, and one cipher for each hash.
-    names, short = set(), []
-    for enc, hash_ in seen:
-        if hash_ and enc.name == "null" and hash_.name != "hmac-sha1":
-            continue
-        name = (enc.name, hash_ and hash_.name)
-        if name not in names:
-            names.add(name)
-            short.append((enc, hash_))
-    return short
-
-
 def policies(side, inner, outer, mode):
     """Of one way, in each direction, as seen from a side."""
     ends = HOSTS[outer] if mode == "transport" else NETS[inner]
@@ -99,15 +76,11 @@ class Bench:
         refused = self.x.replace_sas(*want)
         said = self.k.replace_sas(*want)
         if refused:
-            with open("/proc/crypto") as f:
-                known = f.read()
-            missing = " and ".join(a.kernel for a in algs
-                                   if a and "name         : %s\n" % a.kernel not in known)
             if not said:
                 # The other stack no longer knows the name: no oracle here.
                 raise Skip("this kernel's xfrm lacks %s" %
                            " with ".join(a.kernel for a in algs if a))
-            raise Skip("this kernel lacks %s" % missing)
+            raise Skip("this kernel lacks %s" % " and ".join(ipsec.lacking(algs)))
         if said:
             raise Failed("setkey: %s" % said)
 
@@ -140,7 +113,7 @@ def matrix(tap):
             bench.way(*way)
             ends = HOSTS[outer] if mode == "transport" else INSIDE[inner]
             pings = {side: Ping(lab[side], addr) for side, addr in zip("kx", ends)}
-            for algs in combinations():
+            for algs in ipsec.combinations():
                 with tap.case("%s %s" % (name, " ".join(
                         "%s-%d" % (a.name, a.bits) if a.kind != "auth" else a.name
                         for a in algs if a))):
