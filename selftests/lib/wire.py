@@ -50,6 +50,15 @@ def udp4(src, dst, sport, dport, data):
     return struct.pack("!HHHH", sport, dport, 8 + len(data), 0) + data
 
 
+def udp(src, dst, sport, dport, data):
+    """The same of either family with the checksum for these addresses."""
+    family = socket.AF_INET6 if ":" in dst else socket.AF_INET
+    pseudo = socket.inet_pton(family, src) + socket.inet_pton(family, dst) + \
+        struct.pack("!II", 8 + len(data), UDP)
+    whole = udp4(src, dst, sport, dport, data)
+    return whole[:6] + struct.pack("!H", checksum(pseudo + whole) or 0xffff) + whole[8:]
+
+
 def ip6(src, dst, proto, payload, hops=64, tclass=0, flow=0, length=None):
     """A whole IPv6 packet; extension headers are part of the payload."""
     return struct.pack("!IHBB", 6 << 28 | tclass << 20 | flow,
