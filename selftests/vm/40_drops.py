@@ -14,8 +14,10 @@ import socket
 import struct
 import sys
 import zlib
+from dataclasses import replace
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import ah                                                       # noqa: E402
 import esp                                                      # noqa: E402
 import ipsec                                                    # noqa: E402
 from card import Card                                           # noqa: E402
@@ -24,7 +26,7 @@ from ipsec import SA, Kipsec, Moves, Policy, transport, tunnel  # noqa: E402
 from ktap import Failed, Skip, check, equal, run                # noqa: E402
 from netns import pair, wait_for                                # noqa: E402
 from traffic import Udp                                         # noqa: E402
-from wire import ESP, IPCOMP, UDP, Capture, Injector, fill, ip4, udp4   # noqa: E402
+from wire import ESP, IPCOMP, OPEN, UDP, Capture, Injector, fill, ip4, udp4     # noqa: E402
 
 K, X, PORT = "10.0.0.1", "10.0.0.2", 4000
 TRACE = "/sys/kernel/tracing"
@@ -116,6 +118,17 @@ def input_packets(tap, b):
         with Moves(b.k, InUnknownSpi=4):
             for n in range(4):
                 b.inject(good[:n])
+    with tap.case("no drop of ours: SPIs 0 to 255, which nobody gave out"):
+        b.fresh(SA_IN)
+        # which the stack may quote in ICMP
+        data = udp4(X, K, PORT, PORT, fill(52, OPEN))
+        with Moves(b.k, InUnknownSpi=2 * 256 + 1):
+            for spi in range(256):
+                sa = replace(SA_IN, spi=spi)
+                b.inject(esp.protect(sa, 1, data, UDP))
+                b.injector.send(ah.protect(sa, 1, ip4(X, K, UDP, data)))
+            b.injector.send(ip4(X, K, IPCOMP, struct.pack("!BBH", UDP, 0, 0) + data))
+        check(not b.udp.all(1, 0.1), "a packet arrived")
     with tap.case("InTruncated: not a whole number of blocks"):
         b.fresh(SA(X, K, 0x4010, ipsec.AES_SHA1))
         with b.drops("InTruncated", 15):
