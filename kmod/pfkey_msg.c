@@ -51,7 +51,10 @@ static void put_ends(struct kipsec_pfkey_out *out, const struct kipsec_sa *sa)
 			      sa->id.family);
 }
 
-/* The number sent last; of an SA that only receives, the highest that came. */
+/*
+ * The number sent last; of an SA that only receives, the highest that came. At
+ * the end of 32 bits the counter stands beyond what was sent.
+ */
 static u64 last_seq(struct kipsec_sa *sa)
 {
 	u64 seq = atomic64_read(&sa->oseq);
@@ -60,7 +63,7 @@ static u64 last_seq(struct kipsec_sa *sa)
 	if (sa->replay)
 		seq = max(seq, sa->replay->top);
 	spin_unlock_bh(&sa->lock);
-	return seq;
+	return sa->esn ? seq : min_t(u64, seq, U32_MAX);
 }
 
 static void put_sa2(struct kipsec_pfkey_out *out, struct kipsec_sa *sa)

@@ -101,6 +101,7 @@ class Bench:
         check(pfkey.HARD in m.ext and pfkey.SOFT not in m.ext, "limits: %s" % m)
         equal((m.ext[pfkey.SA].spi, m.ext[pfkey.SA].state), (sa.spi, pfkey.DEAD), "SA")
         equal((m.ext[pfkey.SRC].addr, m.ext[pfkey.DST].addr), (sa.src, sa.dst), "addresses")
+        equal(m.ext[pfkey.SA2].seq, END - 1, "last number")
         equal(vars(m.ext[pfkey.HARD]), dict(packets=0, octets=0, add=0, use=0), "hard limit")
         self.gone(sa)
 
@@ -179,17 +180,18 @@ def bursts(tap, b):
 
 
 def wide(tap, b):
-    for proto in ("esp", "ah"):
-        with tap.case("64 bits, %s: there is no end after 32" % proto):
-            sa = b.sa(proto, esn=True, last=END - 2)
+    for name, proto, ipv6 in (("ESP", "esp", False), ("ESP, IPv6", "esp", True), ("AH", "ah", False),
+                              ("AH, IPv6", "ah", True)):
+        with tap.case("64 bits, %s: there is no end after 32" % name):
+            sa = b.sa(proto, ipv6=ipv6, esn=True, last=END - 2)
             b.install(sa)
             with Moves(b.k, OutProtected=3):
                 equal(b.send(sa, 3), ["sent"] * 3, "sends")
             b.expect(*[(sa, n) for n in (END - 1, END, END + 1)])
             equal(b.last(sa), (pfkey.MATURE, END + 1), "state and last number")
             b.manager.quiet()
-        with tap.case("64 bits, %s: nor at the largest number that can be preset" % proto):
-            sa = b.sa(proto, esn=True, last=FURTHEST)
+        with tap.case("64 bits, %s: nor at the largest number that can be preset" % name):
+            sa = b.sa(proto, ipv6=ipv6, esn=True, last=FURTHEST)
             b.install(sa)
             with Moves(b.k, OutProtected=2):
                 equal(b.send(sa, 2), ["sent"] * 2, "sends")
