@@ -20,9 +20,11 @@ from ipsec import SA, Kipsec, Moves, Policy, Xfrm, alg, transport, tunnel   # no
 from ktap import Skip, check, equal, run                        # noqa: E402
 from netns import Lab                                           # noqa: E402
 from traffic import Ping, Udp, tcp_copy                         # noqa: E402
-from wire import OPEN, SECRET, UDP, Capture, Injector, fill, ip4, udp4  # noqa: E402
+from wire import (OPEN, SECRET, TCP, UDP, Capture, Injector, checksum, fill,     # noqa: E402
+                  ip4, udp, udp4)
 
 K, N, NX, X, KNET, XNET = "10.0.0.1", "10.0.0.9", "192.0.2.9", "192.0.2.2", "10.1.0.1", "10.2.0.1"
+ORIGINAL = "172.16.0.5"         # a peer's own address, behind a NAT of its own
 PORT, MAPPED = 4500, 61001
 ALGS = ipsec.combinations() if os.environ.get("KIPSEC_SUITE") == "full" else \
     [ipsec.GCM, ipsec.AES_SHA1, (alg("chacha20-poly1305"), None)]
@@ -70,13 +72,16 @@ class Bench:
         self.lab, self.k, self.x, self.wire = lab, Kipsec(lab["k"]), Xfrm(lab["x"]), Capture(lab)
         self.managers = {"k": Manager(lab["k"], K), "x": Manager(lab["x"], X)}
 
-    def configure(self, algs, mode, port=MAPPED):
-        """K says what it sees: its own address. X sees the NAT's."""
+    def configure(self, algs, mode, port=MAPPED, oa=""):
+        """K says what it sees: its own address. X sees the NAT's.
+
+        oa: what K is told of X's original address, in setkey's words.
+        """
         mapping(self.lab, port)
         self.k.flush()
         self.x.flush()
         out, back = SA(K, X, 0x1801, algs, mode), SA(X, K, 0x1802, algs, mode)
-        self.k.setkey("".join(Kipsec.sa_line(sa).replace(" esp ", " esp-udp ", 1)
+        self.k.setkey("".join(Kipsec.sa_line(sa).replace(" esp ", " esp-udp%s " % oa, 1)
                               for sa in (out, back)))
         lines = [Xfrm.sa_line(sa) + " encap espinudp %d %d 0.0.0.0" % ports for sa, ports in
                  ((SA(NX, X, 0x1801, algs, mode), (port, PORT)),
@@ -138,6 +143,57 @@ def through_nat(tap, b):
             equal({p.proto for p in packets}, {UDP}, "protocols on the wire")
             longest = max(p.len for p in packets)
             check(1400 < longest <= 1500, "longest packet has %d bytes" % longest)
+
+
+def tcp4(src, dst, sport, dport, seq, flags):
+    """A TCP header with the checksum for these addresses."""
+    head = struct.pack("!HHIIBBHHH", sport, dport, seq, 0, 5 << 4, flags, 8192, 0, 0)
+    return head[:16] + struct.pack("!H", tcp_sum(src, dst, head)) + head[18:]
+
+
+def tcp_sum(src, dst, segment):
+    """0 if the segment's own checksum is right."""
+    return checksum(socket.inet_aton(src) + socket.inet_aton(dst) +
+                    struct.pack("!HH", TCP, len(segment)) + segment)
+
+
+def original(tap, b):
+    """Transport with a peer behind a NAT: its checksums are those of its own address."""
+    inject = Injector(b.lab["n"], b.lab["k"])
+
+    def from_peer(back, seq, proto, segment):
+        inject.send(ip4(X, K, UDP, udp4(X, K, PORT, PORT, esp.protect(back, seq, segment, proto))))
+
+    for what, oa in (("not given", ""), ("given", " " + ORIGINAL)):
+        with tap.case("original address %s: datagrams with the checksum for it" % what):
+            _, back = b.configure(ipsec.NULL_SHA256, "transport", oa=oa)
+            sink = Udp(b.lab["k"], K, 7000)
+            with Moves(b.k, InProtected=2):
+                for seq, src in enumerate((ORIGINAL, X), 1):
+                    from_peer(back, seq, UDP, udp(src, K, 7001, 7000, src.encode()))
+            equal(sink.all(2), [ORIGINAL.encode(), X.encode()], "datagrams")
+            sink.close()
+        with tap.case("original address %s: TCP, and its answer with the checksum for ours" % what):
+            out, back = b.configure(ipsec.NULL_SHA256, "transport", oa=oa)
+            b.x.flush()                 # X knows nothing of this connection
+            server = b.lab["k"].socket(socket.AF_INET, socket.SOCK_STREAM)
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            server.bind((K, 7000))
+            server.listen(1)
+            with Moves(b.k, InProtected=1, OutProtected=1):
+                from_peer(back, 1, TCP, tcp4(ORIGINAL, K, 7001, 7000, 100, 2))
+            there, answer = b.wire.collect(2)
+            server.close()
+            equal((there.dst, answer.src, answer.dst), (K, K, X), "addresses")
+            _, segment, proto, _ = esp.open_(out, answer.payload[8:])
+            equal((proto, struct.unpack_from("!HHxxxxIxB", segment)), (TCP, (7000, 7001, 101, 0x12)),
+                  "what K answers")
+            equal(tcp_sum(K, X, segment), 0, "sum over the answer")
+        with tap.case("original address %s: TCP through the NAT" % what):
+            b.configure(ipsec.GCM, "transport", oa=oa)
+            tcp_copy(b.lab["k"], b.lab["x"], X, 1 << 17)
+            equal({p.proto for p in b.wire.take()}, {UDP}, "protocols on the wire")
+    inject.close()
 
 
 def manager(tap, b):
@@ -225,7 +281,7 @@ def natt(tap):
     with nat_lab() as lab:
         b = Bench(lab)
         tap.on_failure[:] = [b.k.state, b.x.state]
-        for part in (through_nat, manager, moves):
+        for part in (through_nat, original, manager, moves):
             part(tap, b)
 
 

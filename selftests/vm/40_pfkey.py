@@ -372,6 +372,18 @@ def add(tap):
             equal((got.ext[p.CURRENT].use, got.ext[p.CURRENT].packets), (0, 0), "use")
             equal((got.ext[p.SRC].prefix, got.ext[p.SRC].proto, got.ext[p.SRC].port), (32, 0, 0))
             check(KEY16 not in reply.data and KEY32 not in reply.data, "keys in the answer")
+    with tap.case("ADD: an original address behind a NAT is taken, and means nothing"):
+        with fresh() as k:
+            k.ok(p.ADD, p.ESP, *esp(0x1000), p.natt(4500, 1024))
+            # as libipsec writes it, with the bits of a whole sockaddr as prefix length
+            k.ok(p.ADD, p.ESP, *esp(0x1001), p.natt(4500, 1024), p.address(p.NATT_OA, A, 16 << 3))
+            k.ok(p.ADD, p.ESP, *esp(0x1002), p.address(p.NATT_OA, A))
+            m = k.ok(p.GET, p.ESP, p.sa(0x1000), *ends(A, B))
+            same = k.ok(p.GET, p.ESP, p.sa(0x1001), *ends(A, B))
+            equal(same.order, m.order, "extensions")
+            got = {m.ext[p.SA].spi: m.ext for m in k.dump()}
+            equal([p.NATT_TYPE in got[spi] for spi in sorted(got)], [True, True, False], "in UDP")
+            equal([p.NATT_OA in x for x in got.values()], [False] * 3, "shown")
     with tap.case("ADD: ports, prefix and protocol of addresses mean nothing"):
         with fresh() as k:
             k.ok(p.ADD, p.ESP, p.sa(0x1000, auth=p.SHA256, enc=p.AES),
@@ -404,6 +416,14 @@ def add(tap):
         ("derived IV", p.sa(1, auth=5, enc=12, flags=0x60), KEYS, "EINVAL"),
         ("mode", p.sa(1, auth=5, enc=12), (*KEYS, p.sa2(3)), "EINVAL"),
         ("encapsulation", p.sa(1, auth=5, enc=12), (*KEYS, p.natt(1, 2, 1)), "EINVAL"),
+        ("original address of no known family", p.sa(1, auth=5, enc=12),
+         (*KEYS, p.natt(1, 2), p.ext(p.NATT_OA, bytes(4) + struct.pack("=H14x", socket.AF_UNIX))),
+         "EINVAL"),
+        ("original address cut off", p.sa(1, auth=5, enc=12),
+         (*KEYS, p.natt(1, 2), p.ext(p.NATT_OA, bytes(4) + struct.pack("=H6x", socket.AF_INET))),
+         "EINVAL"),
+        ("two original addresses", p.sa(1, auth=5, enc=12),
+         (*KEYS, p.natt(1, 2), p.address(p.NATT_OA, A), p.address(p.NATT_OA, B)), "EINVAL"),
         ("label", p.sa(1, auth=5, enc=12),
          (*KEYS, p.ext(p.SEC_CTX, b"\1\1\5\0label")), "EINVAL"),
         ("hash beside an AEAD", p.sa(1, auth=5, enc=20),
