@@ -30,6 +30,7 @@
 #include "output.h"
 #include "pmtu.h"
 #include "route.h"
+#include "sockpol.h"
 #include "stats.h"
 
 #define PRI_OUT		(INT_MAX - 1)
@@ -175,10 +176,16 @@ out_protect(struct kipsec_net *kn, struct sk_buff *skb,
 
 	local_bh_disable();
 	if (unlikely(!kipsec_path_find(kn, pol, fl, &path))) {
+		err = kipsec_path_ask(kn, pol, fl, skb);
 		local_bh_enable();
+		if (!err)
+			return NF_STOLEN;	/* it waits */
 		kipsec_drop(kn, skb, KIPSEC_DROP_OUT_NO_SA, NULL, pol);
 		return stolen(-EHOSTUNREACH);
 	}
+	/* Of use to the next packets: this one does not wait. */
+	if (unlikely(path.n < pol->nreq))
+		kipsec_path_ask(kn, pol, fl, NULL);
 	if (!path.n) {
 		local_bh_enable();
 		kipsec_count(kn, KIPSEC_COUNT_OUT_CLEAR);
@@ -209,7 +216,7 @@ static unsigned int hook_out(void *priv, struct sk_buff *skb,
 		return stolen(-EINVAL);
 	}
 	pol = kipsec_spd_lookup_out(kn, &fl);
-	if (!pol || !kipsec_policy_meant(pol, &fl))
+	if (!pol || !kipsec_policy_meant(pol, &fl) || kipsec_sockpol_out(skb))
 		return NF_ACCEPT;
 	kipsec_policy_used(pol);
 	switch (pol->action) {
@@ -226,7 +233,10 @@ static unsigned int hook_out(void *priv, struct sk_buff *skb,
 
 /* --- input in clear ------------------------------------------------------ */
 
-/* IPsec for this host is no clear text, whoever's handler takes it. */
+/*
+ * IPsec for this host is no clear text, whoever's handler takes it; and key
+ * managers negotiate in clear.
+ */
 static bool in_exempt(struct kipsec_net *kn, const struct sk_buff *skb)
 {
 	struct kipsec_upper up;
@@ -234,7 +244,8 @@ static bool in_exempt(struct kipsec_net *kn, const struct sk_buff *skb)
 	if (!kipsec_upper_get(skb, &up) || !kipsec_for_us(kn->net, skb))
 		return false;
 	return kipsec_is_ipsec(up.proto) ||
-	       (up.proto == IPPROTO_UDP && kipsec_natt_is(kn, skb, &up));
+	       (up.proto == IPPROTO_UDP && (kipsec_natt_is(kn, skb, &up) ||
+					    kipsec_sockpol_in(kn->net, skb, &up)));
 }
 
 /*

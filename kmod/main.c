@@ -6,6 +6,7 @@
 #include <linux/socket.h>
 
 #include "../offload/crypto.h"
+#include "acquire.h"
 #include "expire.h"
 #include "hooks.h"
 #include "input.h"
@@ -16,6 +17,7 @@
 #include "reinject.h"
 #include "route.h"
 #include "sad.h"
+#include "sockpol.h"
 #include "spd.h"
 #include "stats.h"
 #include "sysctl.h"
@@ -41,6 +43,9 @@ static int __net_init net_up(struct net *net)
 	err = kipsec_sad_init(kn);
 	if (err)
 		goto no_sad;
+	err = kipsec_acquire_init(kn);
+	if (err)
+		goto no_acquire;
 	err = kipsec_hooks_init(kn);
 	if (err)
 		goto no_hooks;
@@ -62,6 +67,8 @@ no_proc:
 no_sysctl:
 	kipsec_hooks_exit(kn);
 no_hooks:
+	kipsec_acquire_exit(kn);
+no_acquire:
 	kipsec_sad_exit(kn);
 no_sad:
 	kipsec_spd_exit(kn);
@@ -86,7 +93,9 @@ static void __net_exit net_down(struct net *net)
 	kipsec_pfkey_exit(kn);
 	kipsec_proc_exit(kn);
 	kipsec_sysctl_exit(kn);
+	kipsec_acquire_stop(kn);
 	kipsec_hooks_exit(kn);
+	kipsec_acquire_exit(kn);
 	kipsec_sad_exit(kn);
 	kipsec_spd_exit(kn);
 	kipsec_expire_exit(kn);
@@ -126,6 +135,7 @@ static int __init kipsec_start(void)
 	err = kipsec_pfkey_register();
 	if (err)
 		goto no_pfkey;
+	kipsec_sockpol_start();
 	return 0;
 
 no_pfkey:
@@ -145,6 +155,7 @@ no_reinject:
 
 static void __exit kipsec_stop(void)
 {
+	kipsec_sockpol_stop();
 	kipsec_pfkey_unregister();
 	kipsec_ipip_stop();
 	kipsec_input_stop();

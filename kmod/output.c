@@ -10,6 +10,7 @@
 #include <net/ip6_route.h>
 #include <net/xfrm.h>
 
+#include "acquire.h"
 #include "mss.h"
 #include "output.h"
 #include "packet.h"
@@ -30,6 +31,66 @@ static void want_addresses(struct kipsec_sa_want *want,
 	want->family = fl->family;
 }
 
+/* A transport SA runs between the ends of what it protects. */
+static void want_first(struct kipsec_sa_want *want,
+		       const struct kipsec_policy *pol,
+		       const struct kipsec_flow *fl)
+{
+	if (pol->nreq && pol->req[0].mode != KIPSEC_MODE_TUNNEL)
+		want_addresses(want, fl);
+}
+
+static void want_next(struct kipsec_sa_want *want,
+		      const struct kipsec_request *req)
+{
+	want->reqid = req->reqid;
+	want->proto = req->proto;
+	want->mode = req->mode;
+	if (req->mode == KIPSEC_MODE_TUNNEL) {
+		want->src = req->src;
+		want->dst = req->dst;
+		want->family = req->family;
+	}
+}
+
+/*
+ * Ask for each SA that is missing, for IPComp's last: some key managers do not
+ * listen to that. The packet waits for the first that it cannot do without.
+ */
+int kipsec_path_ask(struct kipsec_net *kn, struct kipsec_policy *pol,
+		    const struct kipsec_flow *fl, struct sk_buff *skb)
+{
+	int err = -ESRCH, one;
+	unsigned int pass, i;
+
+	if (!kipsec_acquire_heard(kn))
+		return -ESRCH;
+	for (pass = 0; pass < 2; pass++) {
+		struct kipsec_sa_want want = { };
+
+		want_first(&want, pol, fl);
+		for (i = 0; i < pol->nreq; i++) {
+			struct kipsec_request *req = &pol->req[i];
+			bool wait = skb && req->level != KIPSEC_LEVEL_USE;
+			bool comp;
+
+			want_next(&want, req);
+			comp = req->proto == IPPROTO_COMP;
+			if (comp != pass ||
+			    kipsec_sad_choose(kn, &want, &req->cache))
+				continue;
+			one = kipsec_acquire(kn, &want, pol->id,
+					     pol->rule.priority,
+					     wait ? skb : NULL);
+			if (wait) {
+				err = one;
+				skb = one ? skb : NULL;
+			}
+		}
+	}
+	return err;
+}
+
 bool kipsec_path_find(struct kipsec_net *kn, struct kipsec_policy *pol,
 		      const struct kipsec_flow *fl, struct kipsec_path *path)
 {
@@ -38,21 +99,12 @@ bool kipsec_path_find(struct kipsec_net *kn, struct kipsec_policy *pol,
 
 	path->n = 0;
 	path->tunnel = 0;
-	/* A transport SA runs between the ends of what it protects. */
-	if (pol->nreq && pol->req[0].mode != KIPSEC_MODE_TUNNEL)
-		want_addresses(&want, fl);
+	want_first(&want, pol, fl);
 	for (i = 0; i < pol->nreq; i++) {
 		struct kipsec_request *req = &pol->req[i];
 		struct kipsec_sa *sa;
 
-		want.reqid = req->reqid;
-		want.proto = req->proto;
-		want.mode = req->mode;
-		if (req->mode == KIPSEC_MODE_TUNNEL) {
-			want.src = req->src;
-			want.dst = req->dst;
-			want.family = req->family;
-		}
+		want_next(&want, req);
 		sa = kipsec_sad_choose(kn, &want, &req->cache);
 		if (sa) {
 			if (req->mode == KIPSEC_MODE_TUNNEL)

@@ -35,6 +35,19 @@ bool kipsec_path_find(struct kipsec_net *kn, struct kipsec_policy *pol,
 		      const struct kipsec_flow *fl, struct kipsec_path *path);
 
 /**
+ * kipsec_path_ask() - ask key managers for the SAs that are missing
+ * @kn: namespace
+ * @pol: a policy that protects
+ * @fl: the packet's flow
+ * @skb: the packet, to wait for what it cannot do without; NULL if none waits
+ *
+ * Context: RCU read side, BH off.
+ * Return: 0, and the packet is taken; else a negative number.
+ */
+int kipsec_path_ask(struct kipsec_net *kn, struct kipsec_policy *pol,
+		    const struct kipsec_flow *fl, struct sk_buff *skb);
+
+/**
  * kipsec_output() - protect a packet and send it
  * @kn: namespace
  * @skb: the packet, whole, data at its IP header; consumed

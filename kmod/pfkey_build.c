@@ -213,6 +213,14 @@ void kipsec_pfkey_put_replay(struct kipsec_pfkey_out *out, u32 window, bool esn,
 	p->sadb_x_kipsec_replay_last = last;
 }
 
+void kipsec_pfkey_put_proposal(struct kipsec_pfkey_out *out)
+{
+	struct sadb_prop *p = new_ext(out, SADB_EXT_PROPOSAL, sizeof(*p));
+
+	if (p)
+		p->sadb_prop_replay = 32;
+}
+
 /* Grow the extension that was put last; false if there is no room. */
 static bool grow_ext(struct kipsec_pfkey_out *out, struct sadb_ext *ext,
 		     unsigned int bytes)

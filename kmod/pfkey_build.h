@@ -124,6 +124,9 @@ void kipsec_pfkey_put_natt(struct kipsec_pfkey_out *out, u8 type, __be16 sport,
 void kipsec_pfkey_put_supported(struct kipsec_pfkey_out *out, bool auth,
 				bool (*usable)(const struct kipsec_alg *alg));
 
+/** kipsec_pfkey_put_proposal() - SADB_EXT_PROPOSAL: any algorithms will do */
+void kipsec_pfkey_put_proposal(struct kipsec_pfkey_out *out);
+
 /** kipsec_pfkey_put_policy() - SADB_X_EXT_POLICY with its requests */
 void kipsec_pfkey_put_policy(struct kipsec_pfkey_out *out,
 			     const struct kipsec_pfkey_policy *pol);

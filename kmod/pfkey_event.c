@@ -10,6 +10,7 @@
 #include <linux/crypto.h>
 #include <linux/jiffies.h>
 
+#include "acquire.h"
 #include "alg.h"
 #include "pfkey.h"
 #include "sad.h"
@@ -69,6 +70,8 @@ int kipsec_pfkey_sadb_register(struct kipsec_pfkey_req *rq)
 	if (satype != SADB_SATYPE_UNSPEC) {
 		if (rq->from->registered & BIT(satype))
 			return -EEXIST;
+		if (!rq->from->registered)
+			kipsec_acquire_listener(rq->kn, 1);
 		WRITE_ONCE(rq->from->registered,
 			   rq->from->registered | BIT(satype));
 	}
@@ -79,15 +82,40 @@ int kipsec_pfkey_sadb_register(struct kipsec_pfkey_req *rq)
 	return 0;
 }
 
-/*
- * A key manager's "cannot have it" is a header and nothing else. There is
- * nothing to give up yet: packets do not wait for an SA.
- */
+/* A key manager's "cannot have it" is a header and nothing else. */
 int kipsec_pfkey_acquire(struct kipsec_pfkey_req *rq)
 {
 	if (rq->msg.hdr->sadb_msg_len != sizeof(struct sadb_msg) / sizeof(u64))
 		return -EOPNOTSUPP;
+	kipsec_acquire_refuse(rq->kn, rq->msg.hdr->sadb_msg_seq);
 	return 0;
+}
+
+/* Without an SA2: strongSwan, which asks for one, would believe its reqid. */
+static void sa_wanted(struct kipsec_net *kn, const struct kipsec_acquire *acq)
+{
+	const struct kipsec_sa_want *want = &acq->want;
+	struct kipsec_pfkey_policy pol = {
+		.type		= IPSEC_POLICY_IPSEC,
+		.dir		= IPSEC_DIR_OUTBOUND,
+		.id		= acq->policy,
+		.priority	= acq->priority,
+	};
+	struct kipsec_pfkey_out out;
+
+	lockdep_assert_held(&kn->cfg);
+	if (!kn->pfkey)
+		return;
+	kipsec_pfkey_begin(kn, &out, SADB_ACQUIRE,
+			   kipsec_pfkey_satype(want->proto), acq->seq, 0);
+	kipsec_pfkey_put_host(&out, SADB_EXT_ADDRESS_SRC, &want->src,
+			      want->family);
+	kipsec_pfkey_put_host(&out, SADB_EXT_ADDRESS_DST, &want->dst,
+			      want->family);
+	kipsec_pfkey_put_policy(&out, &pol);
+	if (want->proto != IPPROTO_COMP)
+		kipsec_pfkey_put_proposal(&out);
+	kipsec_pfkey_send(kn, &out, KIPSEC_TO_REGISTERED, NULL);
 }
 
 /*
@@ -115,6 +143,7 @@ static void policy_expired(struct kipsec_net *kn, struct kipsec_policy *pol)
 	lockdep_assert_held(&kn->cfg);
 	if (!kn->pfkey)
 		return;
+	kipsec_acquire_forget(kn, pol->id);
 	kipsec_pfkey_begin(kn, &out, SADB_X_SPDEXPIRE, SADB_SATYPE_UNSPEC, 0,
 			   0);
 	kipsec_pfkey_put_spdexpire(&out, pol);
@@ -148,4 +177,5 @@ void kipsec_pfkey_events_start(void)
 {
 	kipsec_sad_set_events(&events);
 	kipsec_spd_set_expired(policy_expired);
+	kipsec_acquire_set_event(sa_wanted);
 }

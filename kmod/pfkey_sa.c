@@ -12,6 +12,7 @@
 #include <linux/random.h>
 #include <linux/slab.h>
 
+#include "acquire.h"
 #include "alg.h"
 #include "pfkey.h"
 #include "replay.h"
@@ -293,6 +294,12 @@ static struct kipsec_sa *make_sa(const struct kipsec_pfkey_req *rq)
 
 /* --- ADD and UPDATE ------------------------------------------------------- */
 
+static void sa_made(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
+{
+	reply_sa(rq, sa, KIPSEC_TO_ALL);
+	kipsec_acquire_done(rq->kn, sa);
+}
+
 /*
  * Whatever has the same destination, SPI and protocol is in the way, larval SAs
  * too: programs that called GETSPI complete its SA with UPDATE, or delete it.
@@ -310,7 +317,7 @@ int kipsec_pfkey_add(struct kipsec_pfkey_req *rq)
 		return PTR_ERR(sa);
 	err = kipsec_sad_insert(rq->kn, sa);
 	if (!err)
-		reply_sa(rq, sa, KIPSEC_TO_ALL);
+		sa_made(rq, sa);
 	kipsec_sa_put(sa);
 	return err;
 }
@@ -325,7 +332,7 @@ static int complete_larval(struct kipsec_pfkey_req *rq, struct kipsec_sa *larval
 		return PTR_ERR(sa);
 	err = kipsec_sad_replace(rq->kn, larval, sa);
 	if (!err)
-		reply_sa(rq, sa, KIPSEC_TO_ALL);
+		sa_made(rq, sa);
 	kipsec_sa_put(sa);
 	return err;
 }
@@ -467,6 +474,7 @@ int kipsec_pfkey_flush(struct kipsec_pfkey_req *rq)
 	if (satype != SADB_SATYPE_UNSPEC && !proto_of(rq))
 		return -EINVAL;
 	kipsec_sad_flush(rq->kn, proto_of(rq));
+	kipsec_acquire_done(rq->kn, NULL);
 	kipsec_pfkey_begin_reply(rq, &out, SADB_FLUSH, satype);
 	kipsec_pfkey_reply(rq, &out, KIPSEC_TO_ALL);
 	return 0;

@@ -22,6 +22,7 @@
 #include <linux/socket.h>
 #include <linux/uio.h>
 
+#include "acquire.h"
 #include "pfkey.h"
 
 /*
@@ -267,6 +268,8 @@ static int kipsec_pfkey_release(struct socket *sock)
 	if (to_ks(sk)->promisc)
 		WRITE_ONCE(kp->promisc, kp->promisc - 1);
 	spin_unlock_bh(&kp->lock);
+	if (to_ks(sk)->registered)
+		kipsec_acquire_listener(kipsec_net(sock_net(sk)), -1);
 	/* out of the list, and its file is gone: nobody else knows it */
 	kipsec_pfkey_dump_end(to_ks(sk));
 	sock_orphan(sk);

@@ -8,6 +8,7 @@
 #include <linux/build_bug.h>
 #include <linux/slab.h>
 
+#include "acquire.h"
 #include "pfkey.h"
 #include "sad.h"
 #include "spd.h"
@@ -150,6 +151,7 @@ int kipsec_pfkey_spddelete(struct kipsec_pfkey_req *rq)
 	if (!pol)
 		return -ENOENT;
 	reply_policy(rq, SADB_X_SPDDELETE, pol, KIPSEC_TO_ALL);
+	kipsec_acquire_forget(rq->kn, pol->id);
 	kipsec_spd_remove(rq->kn, pol);
 	return 0;
 }
@@ -171,6 +173,7 @@ int kipsec_pfkey_spdget(struct kipsec_pfkey_req *rq)
 		return 0;
 	}
 	reply_policy(rq, type, pol, KIPSEC_TO_ALL);
+	kipsec_acquire_forget(rq->kn, pol->id);
 	kipsec_spd_remove(rq->kn, pol);
 	return 0;
 }
@@ -181,6 +184,7 @@ int kipsec_pfkey_spdflush(struct kipsec_pfkey_req *rq)
 	struct kipsec_pfkey_out out;
 
 	kipsec_spd_flush(rq->kn);
+	kipsec_acquire_forget(rq->kn, 0);
 	kipsec_pfkey_begin_reply(rq, &out, SADB_X_SPDFLUSH,
 				 SADB_SATYPE_UNSPEC);
 	kipsec_pfkey_reply(rq, &out, KIPSEC_TO_ALL);

@@ -20,6 +20,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import ah                                                       # noqa: E402
 import esp                                                      # noqa: E402
 import ipsec                                                    # noqa: E402
+import pfkey                                                    # noqa: E402
 from card import Card                                           # noqa: E402
 from fault import Nth, failslab                                 # noqa: E402
 from ipsec import SA, Kipsec, Moves, Policy, transport, tunnel  # noqa: E402
@@ -266,6 +267,15 @@ def output(tap, b):
         b.fresh(OUT_REQUIRE)
         with b.drops("OutNoSa"):
             b.send_fails(errno.EHOSTUNREACH)
+    with tap.case("OutAcquire: a key manager is asked, and the policy goes"):
+        b.fresh(OUT_REQUIRE)
+        with b.lab["k"], pfkey.Key() as manager:
+            manager.ok(pfkey.REGISTER, pfkey.ESP)
+            udp = Udp(b.lab["k"])
+            with b.drops("OutAcquire"):
+                udp.send(fill(20), X, PORT)
+                b.k.setkey("spdflush;")
+            udp.close()
     with tap.case("OutNoSa: SAs of other reqid, mode, direction, address"):
         b.fresh(SA_IN, SA(K, X, 0x4021, ipsec.NULL_SHA256, reqid=8),
                 SA(K, X, 0x4022, ipsec.NULL_SHA256, "tunnel", reqid=7),

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * acquire.c - SAs that policies want and nobody has made yet (floor 2).
+ *
+ * Locking: the list, the queues and @refused are under @lock, which the data path
+ * takes; only holders of kipsec_net.cfg take entries out, so these may look at an
+ * entry without it. The data path only adds; the worker tells key managers, and
+ * sends what waited.
+ *
+ * Everything is bounded: entries in a namespace, packets of an entry. A packet
+ * that is held keeps its socket's memory, so a sender who fills a queue is slowed
+ * down as if by a device.
+ */
+#include <linux/random.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+#include <net/dst.h>
+
+#include "acquire.h"
+#include "lifetime.h"
+#include "stats.h"
+
+#define MAX_ENTRIES	1024
+#define MAX_HELD	16	/* packets of an entry */
+
+/**
+ * struct kipsec_acquires - of a namespace
+ * @kn: the namespace
+ * @lock: see above
+ * @list: entries, oldest first
+ * @n: how many
+ * @last_seq: of ACQUIREs
+ * @listeners: sockets that have registered
+ * @ready: packets whose SA has come
+ * @stopped: no more work is queued
+ * @work: tell, and send
+ */
+struct kipsec_acquires {
+	struct kipsec_net	*kn;
+	spinlock_t		lock;	/* of the list and what is in it */
+	struct list_head	list;
+	unsigned int		n;
+	u32			last_seq;
+	atomic_t		listeners;
+	struct sk_buff_head	ready;
+	bool			stopped;
+	struct work_struct	work;
+};
+
+static void (*tell)(struct kipsec_net *kn, const struct kipsec_acquire *acq);
+
+void kipsec_acquire_set_event(void (*wanted)(struct kipsec_net *kn,
+					     const struct kipsec_acquire *acq))
+{
+	tell = wanted;
+}
+
+bool kipsec_acquire_heard(struct kipsec_net *kn)
+{
+	return atomic_read(&kn->acquires->listeners);
+}
+
+void kipsec_acquire_listener(struct kipsec_net *kn, int change)
+{
+	atomic_add(change, &kn->acquires->listeners);
+}
+
+/* --- packets that wait --------------------------------------------------- */
+
+static void drop_all(struct kipsec_net *kn, struct sk_buff_head *queue)
+{
+	struct sk_buff *skb;
+
+	while ((skb = __skb_dequeue(queue)))
+		kipsec_drop(kn, skb, KIPSEC_DROP_OUT_ACQUIRE, NULL, NULL);
+}
+
+/* Once more from the routing decision on: policies may have changed as well. */
+static void send_all(struct kipsec_net *kn, struct sk_buff_head *queue)
+{
+	struct sk_buff *skb;
+
+	while ((skb = __skb_dequeue(queue))) {
+		rcu_read_lock();
+		local_bh_disable();
+		dst_output(kn->net, skb->sk, skb);
+		local_bh_enable();
+		rcu_read_unlock();
+		cond_resched();
+	}
+}
+
+/* --- entries ------------------------------------------------------------- */
+
+/* An entry ends: out of the list, with all that waits moved to @queue. */
+static void end_waiting(struct kipsec_acquires *acqs, struct kipsec_acquire *acq,
+			struct sk_buff_head *queue)
+{
+	lockdep_assert_held(&acqs->kn->cfg);
+	lockdep_assert_held(&acqs->lock);
+	kipsec_deadline_set(acqs->kn, &acq->deadline, 0);
+	list_del(&acq->in_list);
+	acqs->n--;
+	skb_queue_splice_tail_init(&acq->held, queue);
+	kfree(acq);
+}
+
+/* Nobody made the SA in time. The next packet asks again. */
+static void overdue(struct kipsec_net *kn, struct kipsec_deadline *d)
+{
+	struct kipsec_acquire *acq = container_of(d, struct kipsec_acquire,
+						  deadline);
+	struct kipsec_acquires *acqs = kn->acquires;
+	struct sk_buff_head held;
+
+	__skb_queue_head_init(&held);
+	spin_lock_bh(&acqs->lock);
+	end_waiting(acqs, acq, &held);
+	spin_unlock_bh(&acqs->lock);
+	drop_all(kn, &held);
+}
+
+/* With @lock held, so that no work is queued once it has been stopped. */
+static void kick(struct kipsec_acquires *acqs)
+{
+	lockdep_assert_held(&acqs->lock);
+	if (!acqs->stopped)
+		schedule_work(&acqs->work);
+}
+
+static struct kipsec_acquire *find(struct kipsec_acquires *acqs,
+				   const struct kipsec_sa_want *want)
+{
+	struct kipsec_acquire *acq;
+
+	list_for_each_entry(acq, &acqs->list, in_list) {
+		if (!memcmp(&acq->want, want, sizeof(*want)))
+			return acq;
+	}
+	return NULL;
+}
+
+static struct kipsec_acquire *add(struct kipsec_acquires *acqs,
+				  const struct kipsec_sa_want *want)
+{
+	struct kipsec_acquire *acq;
+
+	if (acqs->n >= MAX_ENTRIES)
+		return NULL;
+	acq = kzalloc(sizeof(*acq), GFP_ATOMIC | __GFP_NOWARN);
+	if (!acq)
+		return NULL;
+	kipsec_deadline_init(&acq->deadline, overdue);
+	__skb_queue_head_init(&acq->held);
+	acq->want = *want;
+	/* programs number their own requests from 1 on: far from there */
+	acq->seq = ++acqs->last_seq | 0x80000000;
+	list_add_tail(&acq->in_list, &acqs->list);
+	acqs->n++;
+	kick(acqs);
+	return acq;
+}
+
+static int hold(struct kipsec_acquire *acq, struct sk_buff *skb)
+{
+	if (acq->refused)
+		return -EHOSTUNREACH;
+	if (!skb)
+		return 0;
+	if (skb_queue_len(&acq->held) >= MAX_HELD || !skb_dst_force(skb))
+		return -ENOBUFS;
+	__skb_queue_tail(&acq->held, skb);
+	return 0;
+}
+
+int kipsec_acquire(struct kipsec_net *kn, const struct kipsec_sa_want *want,
+		   u32 policy, u32 priority, struct sk_buff *skb)
+{
+	struct kipsec_acquires *acqs = kn->acquires;
+	struct kipsec_acquire *acq;
+	int err = -ENOBUFS;
+
+	spin_lock(&acqs->lock);
+	acq = find(acqs, want);
+	if (!acq) {
+		acq = add(acqs, want);
+		if (acq) {
+			acq->policy = policy;
+			acq->priority = priority;
+		}
+	}
+	if (acq)
+		err = hold(acq, skb);
+	spin_unlock(&acqs->lock);
+	return err;
+}
+
+/* --- answers ------------------------------------------------------------- */
+
+static bool answers(const struct kipsec_acquire *acq, const struct kipsec_sa *sa)
+{
+	const struct kipsec_sa_want *want = &acq->want;
+
+	if (want->proto != sa->id.proto || want->family != sa->id.family ||
+	    !kipsec_addr_equal(&want->dst, &sa->id.dst, want->family))
+		return false;
+	if (sa->seq == acq->seq)
+		return true;
+	return (!sa->mode || sa->mode == want->mode) &&
+	       (!want->reqid || want->reqid == sa->reqid) &&
+	       kipsec_addr_equal(&want->src, &sa->src, want->family);
+}
+
+void kipsec_acquire_done(struct kipsec_net *kn, const struct kipsec_sa *sa)
+{
+	struct kipsec_acquires *acqs = kn->acquires;
+	struct kipsec_acquire *acq, *next;
+
+	spin_lock_bh(&acqs->lock);
+	list_for_each_entry_safe(acq, next, &acqs->list, in_list) {
+		if (!sa || answers(acq, sa))
+			end_waiting(acqs, acq, &acqs->ready);
+	}
+	kick(acqs);
+	spin_unlock_bh(&acqs->lock);
+}
+
+void kipsec_acquire_forget(struct kipsec_net *kn, u32 policy)
+{
+	struct kipsec_acquires *acqs = kn->acquires;
+	struct kipsec_acquire *acq, *next;
+	struct sk_buff_head held;
+
+	__skb_queue_head_init(&held);
+	spin_lock_bh(&acqs->lock);
+	list_for_each_entry_safe(acq, next, &acqs->list, in_list) {
+		if (!policy || acq->policy == policy)
+			end_waiting(acqs, acq, &held);
+	}
+	spin_unlock_bh(&acqs->lock);
+	drop_all(kn, &held);
+}
+
+void kipsec_acquire_refuse(struct kipsec_net *kn, u32 seq)
+{
+	struct kipsec_acquires *acqs = kn->acquires;
+	struct kipsec_acquire *acq;
+	struct sk_buff_head held;
+
+	lockdep_assert_held(&kn->cfg);
+	__skb_queue_head_init(&held);
+	spin_lock_bh(&acqs->lock);
+	list_for_each_entry(acq, &acqs->list, in_list) {
+		if (acq->seq != seq)
+			continue;
+		acq->refused = true;
+		skb_queue_splice_tail_init(&acq->held, &held);
+		break;
+	}
+	spin_unlock_bh(&acqs->lock);
+	drop_all(kn, &held);
+}
+
+/* --- the worker ---------------------------------------------------------- */
+
+static struct kipsec_acquire *first_untold(struct kipsec_acquires *acqs)
+{
+	struct kipsec_acquire *acq, *found = NULL;
+
+	spin_lock_bh(&acqs->lock);
+	list_for_each_entry(acq, &acqs->list, in_list) {
+		if (!acq->told) {
+			found = acq;
+			break;
+		}
+	}
+	spin_unlock_bh(&acqs->lock);
+	return found;
+}
+
+static void acquire_work(struct work_struct *work)
+{
+	struct kipsec_acquires *acqs = container_of(work, struct kipsec_acquires,
+						    work);
+	struct kipsec_net *kn = acqs->kn;
+	struct kipsec_acquire *acq;
+	struct sk_buff_head ready;
+
+	__skb_queue_head_init(&ready);
+	mutex_lock(&kn->cfg);
+	while ((acq = first_untold(acqs))) {
+		acq->told = true;
+		kipsec_deadline_set(kn, &acq->deadline, kipsec_now() +
+				    READ_ONCE(kn->knobs.larval_lifetime));
+		tell(kn, acq);
+	}
+	spin_lock_bh(&acqs->lock);
+	skb_queue_splice_tail_init(&acqs->ready, &ready);
+	spin_unlock_bh(&acqs->lock);
+	mutex_unlock(&kn->cfg);
+	send_all(kn, &ready);
+}
+
+/* --- beginning and end --------------------------------------------------- */
+
+int kipsec_acquire_init(struct kipsec_net *kn)
+{
+	struct kipsec_acquires *acqs = kzalloc(sizeof(*acqs), GFP_KERNEL);
+
+	if (!acqs)
+		return -ENOMEM;
+	acqs->kn = kn;
+	spin_lock_init(&acqs->lock);
+	INIT_LIST_HEAD(&acqs->list);
+	acqs->last_seq = get_random_u32();
+	__skb_queue_head_init(&acqs->ready);
+	INIT_WORK(&acqs->work, acquire_work);
+	kn->acquires = acqs;
+	return 0;
+}
+
+void kipsec_acquire_stop(struct kipsec_net *kn)
+{
+	struct kipsec_acquires *acqs = kn->acquires;
+
+	spin_lock_bh(&acqs->lock);
+	acqs->stopped = true;
+	spin_unlock_bh(&acqs->lock);
+	cancel_work_sync(&acqs->work);
+}
+
+void kipsec_acquire_exit(struct kipsec_net *kn)
+{
+	struct kipsec_acquires *acqs = kn->acquires;
+
+	mutex_lock(&kn->cfg);
+	kipsec_acquire_forget(kn, 0);
+	mutex_unlock(&kn->cfg);
+	drop_all(kn, &acqs->ready);
+	kn->acquires = NULL;
+	kfree(acqs);
+}
