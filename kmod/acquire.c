@@ -221,7 +221,8 @@ void kipsec_acquire_done(struct kipsec_net *kn, const struct kipsec_sa *sa)
 		if (!sa || answers(acq, sa))
 			end_waiting(acqs, acq, &acqs->ready);
 	}
-	kick(acqs);
+	if (!skb_queue_empty(&acqs->ready))
+		kick(acqs);
 	spin_unlock_bh(&acqs->lock);
 }
 
