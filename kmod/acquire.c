@@ -279,6 +279,22 @@ static struct kipsec_acquire *first_untold(struct kipsec_acquires *acqs)
 	return found;
 }
 
+/* Has the SA come between the packet's search and its question? Then all is well. */
+static bool come_meanwhile(struct kipsec_acquires *acqs,
+			   struct kipsec_acquire *acq)
+{
+	struct kipsec_sa *sa;
+
+	rcu_read_lock();
+	spin_lock_bh(&acqs->lock);
+	sa = kipsec_sad_search(acqs->kn, &acq->want);
+	if (sa)
+		end_waiting(acqs, acq, &acqs->ready);
+	spin_unlock_bh(&acqs->lock);
+	rcu_read_unlock();
+	return sa;
+}
+
 static void acquire_work(struct work_struct *work)
 {
 	struct kipsec_acquires *acqs = container_of(work, struct kipsec_acquires,
@@ -290,6 +306,8 @@ static void acquire_work(struct work_struct *work)
 	__skb_queue_head_init(&ready);
 	mutex_lock(&kn->cfg);
 	while ((acq = first_untold(acqs))) {
+		if (come_meanwhile(acqs, acq))
+			continue;
 		acq->told = true;
 		kipsec_deadline_set(kn, &acq->deadline, kipsec_now() +
 				    READ_ONCE(kn->knobs.larval_lifetime));
