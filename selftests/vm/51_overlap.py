@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: debug
+# Suite: full
 #
 # Policies that overlap: transport with neighbours and a tunnel for all the rest,
 # with exceptions; policies that match the tunnel's own packets; six requests in

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: debug
+# Suite: full
 #
 # One IPsec path inside of another, over two gateways, kipsec and xfrm in turn at
 # each place:

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: debug
+# Suite: full
 #
 # Where protected packets go: routes that move from link to link, rules and
 # marks; what goes in clear beside them: broadcasts, multicasts, DHCP; firewall
