@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: core debug
+# Suite: core
 #
 # Variants of ESP that both ends must have been told of, against xfrm: extended
 # sequence numbers over the end of 32 bits, and SHA-256 cut to 96 bits.

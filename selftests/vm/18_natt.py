@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: core debug
+# Suite: core
 #
 # ESP in UDP (RFC 3948) against xfrm, with a NAT between, whose mapping changes;
 # each side has a key manager's socket, which gets what is not ESP.

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: core debug
+# Suite: core
 #
 # Packets published in RFCs, put on the wire as they are printed there, must come
 # out as the plaintext that is printed there.

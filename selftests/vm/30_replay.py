@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: core debug
+# Suite: core
 #
 # The replay window on real packets (RFC 4303 section 3.4.3, RFC 4302 section
 # 3.4.3), forged with the SA's key so that any sequence number can be sent: ESP

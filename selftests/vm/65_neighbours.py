@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: debug
+# Suite: full
 #
 # kipsec beside the rest of the network stack: address translation, connection
 # tracking, strict reverse path filters, firewall rules about IPsec, and xfrm in
