@@ -18,6 +18,7 @@
 
 #include "acquire.h"
 #include "lifetime.h"
+#include "spd.h"
 #include "stats.h"
 
 #define MAX_ENTRIES	1024
@@ -32,6 +33,7 @@
  * @last_seq: of ACQUIREs
  * @listeners: sockets that have registered
  * @ready: packets whose SA has come
+ * @lost: packets whose policy had gone by then
  * @stopped: no more work is queued
  * @work: tell, and send
  */
@@ -43,6 +45,7 @@ struct kipsec_acquires {
 	u32			last_seq;
 	atomic_t		listeners;
 	struct sk_buff_head	ready;
+	struct sk_buff_head	lost;
 	bool			stopped;
 	struct work_struct	work;
 };
@@ -75,11 +78,15 @@ static void drop_all(struct kipsec_net *kn, struct sk_buff_head *queue)
 		kipsec_drop(kn, skb, KIPSEC_DROP_OUT_ACQUIRE, NULL, NULL);
 }
 
-/* Once more from the routing decision on: policies may have changed as well. */
+/*
+ * Once more from the routing decision on. With @cfg held no policy goes while they
+ * are under way: without it they would go in clear.
+ */
 static void send_all(struct kipsec_net *kn, struct sk_buff_head *queue)
 {
 	struct sk_buff *skb;
 
+	lockdep_assert_held(&kn->cfg);
 	while ((skb = __skb_dequeue(queue))) {
 		rcu_read_lock();
 		local_bh_disable();
@@ -92,10 +99,15 @@ static void send_all(struct kipsec_net *kn, struct sk_buff_head *queue)
 
 /* --- entries ------------------------------------------------------------- */
 
-/* An entry ends: out of the list, with all that waits moved to @queue. */
+/*
+ * An entry ends: out of the list, with all that waits moved to @queue. Instead of
+ * out, what has lost its policy goes nowhere: it would go in clear.
+ */
 static void end_waiting(struct kipsec_acquires *acqs, struct kipsec_acquire *acq,
 			struct sk_buff_head *queue)
 {
+	if (queue == &acqs->ready && !kipsec_spd_find_id(acqs->kn, acq->policy))
+		queue = &acqs->lost;
 	lockdep_assert_held(&acqs->kn->cfg);
 	lockdep_assert_held(&acqs->lock);
 	kipsec_deadline_set(acqs->kn, &acq->deadline, 0);
@@ -218,10 +230,10 @@ void kipsec_acquire_done(struct kipsec_net *kn, const struct kipsec_sa *sa)
 
 	spin_lock_bh(&acqs->lock);
 	list_for_each_entry_safe(acq, next, &acqs->list, in_list) {
-		if (!sa || answers(acq, sa))
+		if (answers(acq, sa))
 			end_waiting(acqs, acq, &acqs->ready);
 	}
-	if (!skb_queue_empty(&acqs->ready))
+	if (!skb_queue_empty(&acqs->ready) || !skb_queue_empty(&acqs->lost))
 		kick(acqs);
 	spin_unlock_bh(&acqs->lock);
 }
@@ -238,6 +250,9 @@ void kipsec_acquire_forget(struct kipsec_net *kn, u32 policy)
 		if (!policy || acq->policy == policy)
 			end_waiting(acqs, acq, &held);
 	}
+	/* The worker sends with @cfg held: what it has left may be of that policy. */
+	skb_queue_splice_tail_init(&acqs->ready, &held);
+	skb_queue_splice_tail_init(&acqs->lost, &held);
 	spin_unlock_bh(&acqs->lock);
 	drop_all(kn, &held);
 }
@@ -300,10 +315,11 @@ static void acquire_work(struct work_struct *work)
 	struct kipsec_acquires *acqs = container_of(work, struct kipsec_acquires,
 						    work);
 	struct kipsec_net *kn = acqs->kn;
+	struct sk_buff_head ready, lost;
 	struct kipsec_acquire *acq;
-	struct sk_buff_head ready;
 
 	__skb_queue_head_init(&ready);
+	__skb_queue_head_init(&lost);
 	mutex_lock(&kn->cfg);
 	while ((acq = first_untold(acqs))) {
 		if (come_meanwhile(acqs, acq))
@@ -315,9 +331,11 @@ static void acquire_work(struct work_struct *work)
 	}
 	spin_lock_bh(&acqs->lock);
 	skb_queue_splice_tail_init(&acqs->ready, &ready);
+	skb_queue_splice_tail_init(&acqs->lost, &lost);
 	spin_unlock_bh(&acqs->lock);
-	mutex_unlock(&kn->cfg);
+	drop_all(kn, &lost);
 	send_all(kn, &ready);
+	mutex_unlock(&kn->cfg);
 }
 
 /* --- beginning and end --------------------------------------------------- */
@@ -333,6 +351,7 @@ int kipsec_acquire_init(struct kipsec_net *kn)
 	INIT_LIST_HEAD(&acqs->list);
 	acqs->last_seq = get_random_u32();
 	__skb_queue_head_init(&acqs->ready);
+	__skb_queue_head_init(&acqs->lost);
 	INIT_WORK(&acqs->work, acquire_work);
 	kn->acquires = acqs;
 	return 0;
@@ -355,7 +374,6 @@ void kipsec_acquire_exit(struct kipsec_net *kn)
 	mutex_lock(&kn->cfg);
 	kipsec_acquire_forget(kn, 0);
 	mutex_unlock(&kn->cfg);
-	drop_all(kn, &acqs->ready);
 	kn->acquires = NULL;
 	kfree(acqs);
 }

@@ -66,19 +66,19 @@ int kipsec_acquire(struct kipsec_net *kn, const struct kipsec_sa_want *want,
 /**
  * kipsec_acquire_done() - an SA has come
  * @kn: the namespace, @cfg held
- * @sa: the SA, in the data base and mature; NULL: SAs were flushed, and nobody
- *	may be negotiating any more
+ * @sa: the SA, in the data base and mature
  *
- * What waited for it, or all, goes out soon, which is to ask policies anew.
+ * What waited for it goes out soon, which is to ask policies anew.
  */
 void kipsec_acquire_done(struct kipsec_net *kn, const struct kipsec_sa *sa);
 
 /**
- * kipsec_acquire_forget() - a policy is gone; @cfg held
+ * kipsec_acquire_forget() - a policy goes, or all SAs have gone; @cfg held
  * @kn: the namespace
- * @policy: its number; 0: all are gone
+ * @policy: its number; 0: whatever the policy
  *
- * What waited is dropped: it was not to go in clear when it came.
+ * What waited is dropped: it was not to go in clear when it came, and nobody may
+ * be negotiating any more.
  */
 void kipsec_acquire_forget(struct kipsec_net *kn, u32 policy);
 

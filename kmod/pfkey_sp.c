@@ -183,8 +183,8 @@ int kipsec_pfkey_spdflush(struct kipsec_pfkey_req *rq)
 {
 	struct kipsec_pfkey_out out;
 
-	kipsec_spd_flush(rq->kn);
 	kipsec_acquire_forget(rq->kn, 0);
+	kipsec_spd_flush(rq->kn);
 	kipsec_pfkey_begin_reply(rq, &out, SADB_X_SPDFLUSH,
 				 SADB_SATYPE_UNSPEC);
 	kipsec_pfkey_reply(rq, &out, KIPSEC_TO_ALL);

@@ -19,7 +19,7 @@ from ipsec import SA, Kipsec, Moves, Policy, Xfrm, transport, tunnel   # noqa: E
 from ktap import check, equal, run                              # noqa: E402
 from netns import pair                                          # noqa: E402
 from traffic import Udp, tcp_copy                               # noqa: E402
-from wire import OPEN, Capture, fill                            # noqa: E402
+from wire import ESP, OPEN, Capture, fill                       # noqa: E402
 
 K, X, PORT = "10.0.0.1", "10.0.0.2", 4000
 KNET, XNET = "10.1.0.1", "10.2.0.1"
@@ -211,14 +211,24 @@ def ends(tap, b):
             with Moves(b.k, OutAcquire=1):
                 b.k.setkey(how + ";")
             equal(b.wire.take(), [], "packets on the wire")
-    with tap.case("SAs are flushed while packets wait: they are asked for anew"):
+    with tap.case("SAs are flushed while packets wait: dropped, and the next asks anew"):
         b.configure(OUT)
         b.sender.send(fill(20), X, PORT)
         first = b.asked()[1]
-        b.k.setkey("flush;")
+        with Moves(b.k, OutAcquire=1):
+            b.k.setkey("flush;")
         equal(b.manager.recv(1).type, pfkey.FLUSH, "what managers hear")
+        b.sender.send(fill(20), X, PORT)
         check(b.asked()[1].seq != first.seq, "the second ACQUIRE has the number of the first")
         equal(b.wire.take(), [], "packets on the wire")
+    with tap.case("the policy goes as soon as the SA has come: nothing in clear, 20 times"):
+        for n in range(20):
+            b.configure(OUT)
+            for _ in range(3):
+                b.sender.send(fill(20), X, PORT)
+            b.asked()
+            b.k.setkey(Kipsec.sa_line(SA_OUT) + "spdflush;")
+        equal({p.proto for p in b.wire.take()} - {ESP}, set(), "protocols but ESP")
     with tap.case("the namespace goes while packets wait"):
         b.configure(OUT)
         for _ in range(3):
