@@ -110,7 +110,7 @@ def negotiated(tap):
 
 
 def rekeyed(tap):
-    with Pair(tap, 4, CHILDREN[0], lifetime=12) as p:
+    with Pair(tap, 4, CHILDREN[0], lifetime=24) as p:
         with tap.case("rekey by time: no packet is lost or comes twice, and none is in clear"):
             # Who is asked for new keys has them first, and must not use them at once.
             for n in "ab":
@@ -118,7 +118,7 @@ def rekeyed(tap):
             p.stands()
             p.wire.flush()
             sender, sink = Udp(p.lab["a"], p.ends[0]), Udp(p.lab["b"], p.ends[1], PORT)
-            end, n = time.monotonic() + 25, 0
+            end, n = time.monotonic() + 32, 0
             while time.monotonic() < end:
                 sender.send(b"%06d" % n + fill(50), p.ends[1], PORT)
                 n += 1
