@@ -32,8 +32,6 @@
  * @n: how many
  * @last_seq: of ACQUIREs
  * @listeners: sockets that have registered
- * @ready: packets whose SA has come
- * @lost: packets whose policy had gone by then
  * @stopped: no more work is queued
  * @work: tell, and send
  */
@@ -44,8 +42,6 @@ struct kipsec_acquires {
 	unsigned int		n;
 	u32			last_seq;
 	atomic_t		listeners;
-	struct sk_buff_head	ready;
-	struct sk_buff_head	lost;
 	bool			stopped;
 	struct work_struct	work;
 };
@@ -99,15 +95,10 @@ static void send_all(struct kipsec_net *kn, struct sk_buff_head *queue)
 
 /* --- entries ------------------------------------------------------------- */
 
-/*
- * An entry ends: out of the list, with all that waits moved to @queue. Instead of
- * out, what has lost its policy goes nowhere: it would go in clear.
- */
+/* An entry ends: out of the list, with all that waits moved to @queue. */
 static void end_waiting(struct kipsec_acquires *acqs, struct kipsec_acquire *acq,
 			struct sk_buff_head *queue)
 {
-	if (queue == &acqs->ready && !kipsec_spd_find_id(acqs->kn, acq->policy))
-		queue = &acqs->lost;
 	lockdep_assert_held(&acqs->kn->cfg);
 	lockdep_assert_held(&acqs->lock);
 	kipsec_deadline_set(acqs->kn, &acq->deadline, 0);
@@ -153,7 +144,8 @@ static struct kipsec_acquire *find(struct kipsec_acquires *acqs,
 }
 
 static struct kipsec_acquire *add(struct kipsec_acquires *acqs,
-				  const struct kipsec_sa_want *want)
+				  const struct kipsec_sa_want *want,
+				  u32 policy, u32 priority)
 {
 	struct kipsec_acquire *acq;
 
@@ -165,6 +157,8 @@ static struct kipsec_acquire *add(struct kipsec_acquires *acqs,
 	kipsec_deadline_init(&acq->deadline, overdue);
 	__skb_queue_head_init(&acq->held);
 	acq->want = *want;
+	acq->policy = policy;
+	acq->priority = priority;
 	/* programs number their own requests from 1 on: far from there */
 	acq->seq = ++acqs->last_seq | 0x80000000;
 	list_add_tail(&acq->in_list, &acqs->list);
@@ -193,14 +187,7 @@ int kipsec_acquire(struct kipsec_net *kn, const struct kipsec_sa_want *want,
 	int err = -ENOBUFS;
 
 	spin_lock(&acqs->lock);
-	acq = find(acqs, want);
-	if (!acq) {
-		acq = add(acqs, want);
-		if (acq) {
-			acq->policy = policy;
-			acq->priority = priority;
-		}
-	}
+	acq = find(acqs, want) ?: add(acqs, want, policy, priority);
 	if (acq)
 		err = hold(acq, skb);
 	spin_unlock(&acqs->lock);
@@ -226,15 +213,16 @@ static bool answers(const struct kipsec_acquire *acq, const struct kipsec_sa *sa
 void kipsec_acquire_done(struct kipsec_net *kn, const struct kipsec_sa *sa)
 {
 	struct kipsec_acquires *acqs = kn->acquires;
-	struct kipsec_acquire *acq, *next;
+	struct kipsec_acquire *acq;
 
+	lockdep_assert_held(&kn->cfg);
 	spin_lock_bh(&acqs->lock);
-	list_for_each_entry_safe(acq, next, &acqs->list, in_list) {
-		if (answers(acq, sa))
-			end_waiting(acqs, acq, &acqs->ready);
-	}
-	if (!skb_queue_empty(&acqs->ready) || !skb_queue_empty(&acqs->lost))
+	list_for_each_entry(acq, &acqs->list, in_list) {
+		if (!answers(acq, sa))
+			continue;
+		acq->answered = true;
 		kick(acqs);
+	}
 	spin_unlock_bh(&acqs->lock);
 }
 
@@ -250,9 +238,6 @@ void kipsec_acquire_forget(struct kipsec_net *kn, u32 policy)
 		if (!policy || acq->policy == policy)
 			end_waiting(acqs, acq, &held);
 	}
-	/* The worker sends with @cfg held: what it has left may be of that policy. */
-	skb_queue_splice_tail_init(&acqs->ready, &held);
-	skb_queue_splice_tail_init(&acqs->lost, &held);
 	spin_unlock_bh(&acqs->lock);
 	drop_all(kn, &held);
 }
@@ -279,13 +264,13 @@ void kipsec_acquire_refuse(struct kipsec_net *kn, u32 seq)
 
 /* --- the worker ---------------------------------------------------------- */
 
-static struct kipsec_acquire *first_untold(struct kipsec_acquires *acqs)
+static struct kipsec_acquire *first_to_do(struct kipsec_acquires *acqs)
 {
 	struct kipsec_acquire *acq, *found = NULL;
 
 	spin_lock_bh(&acqs->lock);
 	list_for_each_entry(acq, &acqs->list, in_list) {
-		if (!acq->told) {
+		if (!acq->told || acq->answered) {
 			found = acq;
 			break;
 		}
@@ -295,21 +280,34 @@ static struct kipsec_acquire *first_untold(struct kipsec_acquires *acqs)
 }
 
 /* Has the SA come between the packet's search and its question? Then all is well. */
-static bool come_meanwhile(struct kipsec_acquires *acqs,
-			   struct kipsec_acquire *acq)
+static bool come_meanwhile(struct kipsec_net *kn, const struct kipsec_acquire *acq)
 {
-	struct kipsec_sa *sa;
+	bool come;
 
 	rcu_read_lock();
-	spin_lock_bh(&acqs->lock);
-	sa = kipsec_sad_search(acqs->kn, &acq->want);
-	if (sa)
-		end_waiting(acqs, acq, &acqs->ready);
-	spin_unlock_bh(&acqs->lock);
+	come = kipsec_sad_search(kn, &acq->want);
 	rcu_read_unlock();
-	return sa;
+	return come;
 }
 
+/* Gives whoever waited, whose SA has come. */
+static void answer(struct kipsec_acquires *acqs, struct kipsec_acquire *acq,
+		   struct sk_buff_head *held)
+{
+	spin_lock_bh(&acqs->lock);
+	end_waiting(acqs, acq, held);
+	spin_unlock_bh(&acqs->lock);
+}
+
+static void ask(struct kipsec_net *kn, struct kipsec_acquire *acq)
+{
+	acq->told = true;
+	kipsec_deadline_set(kn, &acq->deadline, kipsec_now() +
+			    READ_ONCE(kn->knobs.larval_lifetime));
+	tell(kn, acq);
+}
+
+/* What has lost its policy meanwhile goes nowhere: it would go in clear. */
 static void acquire_work(struct work_struct *work)
 {
 	struct kipsec_acquires *acqs = container_of(work, struct kipsec_acquires,
@@ -321,18 +319,14 @@ static void acquire_work(struct work_struct *work)
 	__skb_queue_head_init(&ready);
 	__skb_queue_head_init(&lost);
 	mutex_lock(&kn->cfg);
-	while ((acq = first_untold(acqs))) {
-		if (come_meanwhile(acqs, acq))
-			continue;
-		acq->told = true;
-		kipsec_deadline_set(kn, &acq->deadline, kipsec_now() +
-				    READ_ONCE(kn->knobs.larval_lifetime));
-		tell(kn, acq);
+	while ((acq = first_to_do(acqs))) {
+		if (!acq->answered && !come_meanwhile(kn, acq))
+			ask(kn, acq);
+		else if (kipsec_spd_find_id(kn, acq->policy))
+			answer(acqs, acq, &ready);
+		else
+			answer(acqs, acq, &lost);
 	}
-	spin_lock_bh(&acqs->lock);
-	skb_queue_splice_tail_init(&acqs->ready, &ready);
-	skb_queue_splice_tail_init(&acqs->lost, &lost);
-	spin_unlock_bh(&acqs->lock);
 	drop_all(kn, &lost);
 	send_all(kn, &ready);
 	mutex_unlock(&kn->cfg);
@@ -350,8 +344,6 @@ int kipsec_acquire_init(struct kipsec_net *kn)
 	spin_lock_init(&acqs->lock);
 	INIT_LIST_HEAD(&acqs->list);
 	acqs->last_seq = get_random_u32();
-	__skb_queue_head_init(&acqs->ready);
-	__skb_queue_head_init(&acqs->lost);
 	INIT_WORK(&acqs->work, acquire_work);
 	kn->acquires = acqs;
 	return 0;

@@ -17,13 +17,14 @@
 
 /**
  * struct kipsec_acquire - one wanted SA
- * @in_list: of all in the namespace; empty once it is taken out
+ * @in_list: of all in the namespace
  * @deadline: when it is given up; @cfg
  * @want: what the policy's request asks for
  * @policy: number of the policy
  * @priority: its priority, which programs are told
  * @seq: number of the ACQUIRE; managers answer with it, if they care to
  * @told: key managers have been told; @cfg
+ * @answered: the SA has come; @cfg
  * @refused: a manager said no; packets do not wait any more
  * @held: packets
  */
@@ -35,6 +36,7 @@ struct kipsec_acquire {
 	u32			priority;
 	u32			seq;
 	bool			told;
+	bool			answered;
 	bool			refused;
 	struct sk_buff_head	held;
 };

@@ -17,6 +17,8 @@ import os
 import subprocess
 import time
 
+from ktap import Skip
+
 CLONE_NEWNET = 0x40000000
 MS_BIND, MNT_DETACH = 4096, 2
 RUN = "/run/netns"
@@ -46,6 +48,8 @@ class Namespace:
             for where in ("all", "default"):
                 with contextlib.suppress(FileNotFoundError):
                     self.sysctl("net.ipv6.conf.%s.disable_ipv6" % where, 1)
+        # Memberships are told once, not again within a second of their end.
+        self.sysctl("net.ipv4.igmp_qrv", 1)
 
     def _make(self):
         os.makedirs(RUN, exist_ok=True)
@@ -86,6 +90,17 @@ class Namespace:
         """Commands of ip(8), all in one process."""
         return self.run("ip", *([] if check else ["-force"]), "-batch", "-",
                         stdin="\n".join(lines) + "\n", check=check)
+
+    def nft(self, text):
+        """Load a ruleset; Skip where nft or its kernel side is missing."""
+        try:
+            return self.run("nft", "-f", "-", stdin=text)
+        except FileNotFoundError:
+            raise Skip("there is no nft here") from None
+        except RuntimeError as e:
+            if "No such file or directory" not in str(e) and "not supported" not in str(e):
+                raise
+            raise Skip("the kernel lacks it: " + " ".join(str(e).split())[:150]) from None
 
     def sysctl(self, name, value=None):
         path = "/proc/sys/" + name.replace(".", "/")

@@ -23,18 +23,6 @@ K, X, PORT = "10.0.0.1", "10.0.0.2", 4000
 N = ipsec.NULL_SHA256
 
 
-def nft(ns, text):
-    """Load a ruleset; Skip where nft or its kernel side is missing."""
-    try:
-        return ns.run("nft", "-f", "-", stdin=text.replace("}", "\n}\n"))
-    except FileNotFoundError:
-        raise Skip("there is no nft here") from None
-    except RuntimeError as e:
-        if "No such file or directory" in str(e) or "not supported" in str(e):
-            raise Skip("the kernel lacks it: " + " ".join(str(e).split())[:150]) from None
-        raise
-
-
 def only_esp(wire, count=None):
     packets = wire.take()
     equal([str(p) for p in packets if p.proto != ESP], [], "packets that are not ESP")
@@ -51,8 +39,9 @@ def masquerade(tap):
             stack.add(*sas, Policy(own, peer, "out", requests=[transport()]),
                       Policy(peer, own, "in", requests=[transport()]))
         tap.on_failure += [k.state, x.state]
-        nft(lab["g1"], """table ip t { chain post {
-            type nat hook postrouting priority 100; oifname "eth0" masquerade; } }""")
+        lab["g1"].nft("""table ip t { chain post {
+            type nat hook postrouting priority 100; oifname "eth0" masquerade; }
+            }""")
         with tap.case("masquerade, and a policy on the translated address: ping"):
             ping = Ping(lab["a"])
             with Moves(k, OutProtected=3, InProtected=3):
@@ -101,17 +90,19 @@ def filters(tap):
             lab["k"].sysctl("net.ipv4.conf.all.rp_filter", 0)
             lab["k"].sysctl("net.ipv4.conf.eth0.rp_filter", 0)
         with tap.case("nft: meta secpath"):
-            nft(lab["k"], """table ip f { chain in { type filter hook input priority 0;
-                udp dport %d meta secpath missing drop; } }""" % PORT)
+            lab["k"].nft("""table ip f { chain in { type filter hook input priority 0;
+                udp dport %d meta secpath missing drop; }
+                }""" % PORT)
             injector.send(clear, tunnelled, direct)
             equal(u.all(3, 0.2), [b"inner", b"inner"], "passed")
-            nft(lab["k"], "delete table ip f")
+            lab["k"].nft("delete table ip f")
         with tap.case("nft: ipsec in spi"):
-            nft(lab["k"], """table ip f { chain in { type filter hook input priority 0;
-                udp dport %d ipsec in spi != %d drop; } }""" % (PORT, 0xc011))
+            lab["k"].nft("""table ip f { chain in { type filter hook input priority 0;
+                udp dport %d ipsec in spi != %d drop; }
+                }""" % (PORT, 0xc011))
             injector.send(tunnelled, direct)
             equal(u.all(3, 0.2), [b"inner"], "passed")
-            nft(lab["k"], "delete table ip f")
+            lab["k"].nft("delete table ip f")
         with tap.case("iptables: -m policy"):
             try:
                 lab["k"].run("iptables", "-A", "INPUT", "-p", "udp", "-m", "policy", "--dir", "in",
@@ -122,11 +113,12 @@ def filters(tap):
             equal(u.all(3, 0.2), [b"inner", b"inner"], "passed")
             lab["k"].run("iptables", "-F")
         with tap.case("a firewall sees the decapsulated packet on the device it came by"):
-            nft(lab["k"], """table ip f { chain pre { type filter hook prerouting priority 0;
-                iifname "eth0" udp dport %d drop; } }""" % PORT)
+            lab["k"].nft("""table ip f { chain pre { type filter hook prerouting priority 0;
+                iifname "eth0" udp dport %d drop; }
+                }""" % PORT)
             injector.send(tunnelled, direct)
             equal(u.all(1, 0.2), [], "passed")
-            nft(lab["k"], "delete table ip f")
+            lab["k"].nft("delete table ip f")
         u.close()
 
 

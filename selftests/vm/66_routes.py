@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import ipsec                                                    # noqa: E402
 from bench import K, KNET, NETS, X, XNET, Bench, two_wires      # noqa: E402
 from ipsec import SA, Moves, Policy, transport, tunnel          # noqa: E402
-from ktap import Skip, check, equal, run                        # noqa: E402
+from ktap import check, equal, run                              # noqa: E402
 from traffic import Ping, Udp                                   # noqa: E402
 from wire import ICMP, OPEN, UDP, fill                          # noqa: E402
 
@@ -100,7 +100,7 @@ def rules(tap, b):
         b.echo(ping, XNET)
     with tap.case("a firewall marks ESP on its way out, and a rule follows the mark"):
         k.ip("rule add fwmark 5 lookup 100")
-        nft(k, """table ip f {
+        k.nft("""table ip f {
             chain out { type route hook output priority 0; meta l4proto esp meta mark set 5; }
             }""")
         b.echo(ping, XNET, there=1)
@@ -241,22 +241,12 @@ def dhcp(tap, b):
             s.close()
 
 
-def nft(ns, text):
-    """Load a ruleset; Skip where nft or its kernel side is missing."""
-    try:
-        return ns.run("nft", "-f", "-", stdin=text)
-    except FileNotFoundError:
-        raise Skip("there is no nft here") from None
-    except RuntimeError as e:
-        raise Skip("the kernel lacks it: " + " ".join(str(e).split())[:150]) from None
-
-
 def sets(tap, b):
     k = b.lab["k"]
     udp, far = Udp(k, KNET, 4000), Udp(b.lab["x"], XNET)
     with tap.case("nft: a set of peers learns only from what came protected"):
         b.protect(0x6771, "tunnel")
-        nft(k, """table ip f {
+        k.nft("""table ip f {
             set peers { type ipv4_addr; flags dynamic; size 16; }
             chain in { type filter hook input priority 0;
                 udp dport 4000 meta secpath exists add @peers { ip saddr } accept;
@@ -274,7 +264,7 @@ def sets(tap, b):
     with tap.case("nft: a set of SAs"):
         b.protect(0x6781, "tunnel")
         # By SPI or reqid. Of addresses the kernel tells only with a tunnel of xfrm's own.
-        nft(k, """table ip f {
+        k.nft("""table ip f {
             set sas { typeof ipsec in spi; elements = { 0x6780, 0x6782 } }
             chain in { type filter hook input priority 0;
                 udp dport 4000 ipsec in spi @sas accept;
