@@ -197,6 +197,29 @@ void kipsec_pfkey_put_policy_msg(struct kipsec_pfkey_out *out,
 void kipsec_pfkey_put_spdexpire(struct kipsec_pfkey_out *out,
 				const struct kipsec_policy *pol);
 
+/* pfkey_sa.c */
+
+/**
+ * kipsec_pfkey_get_mode() - mode and reqid of a request about an SA
+ * @rq: the request
+ * @mode: 0, setkey's default, is kept: such an SA serves policies of either mode
+ * @reqid: 0 unless it is given
+ *
+ * Return: 0 or -EINVAL.
+ */
+int kipsec_pfkey_get_mode(const struct kipsec_pfkey_req *rq, u8 *mode,
+			  u32 *reqid);
+
+/** kipsec_pfkey_reply_sa() - an SA without keys, as message of the request's type */
+void kipsec_pfkey_reply_sa(const struct kipsec_pfkey_req *rq,
+			   struct kipsec_sa *sa, enum kipsec_pfkey_to to);
+
+/* pfkey_sp.c */
+
+/** kipsec_pfkey_get_selector() - what a request says a policy is for */
+void kipsec_pfkey_get_selector(const struct kipsec_pfkey_req *rq,
+			       struct kipsec_selector *sel);
+
 /* pfkey_dump.c */
 
 /** kipsec_pfkey_dump_wanted() - may a paused dump go on? */
@@ -247,5 +270,6 @@ kipsec_pfkey_fn kipsec_pfkey_spddelete;
 kipsec_pfkey_fn kipsec_pfkey_spdget;
 kipsec_pfkey_fn kipsec_pfkey_spddump;
 kipsec_pfkey_fn kipsec_pfkey_spdflush;
+kipsec_pfkey_fn kipsec_pfkey_migrate;
 
 #endif /* _KIPSEC_PFKEY_H */

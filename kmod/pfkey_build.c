@@ -304,6 +304,20 @@ void kipsec_pfkey_put_policy(struct kipsec_pfkey_out *out,
 		put_request(out, (void *)p, &pol->req[i]);
 }
 
+void kipsec_pfkey_put_copy(struct kipsec_pfkey_out *out, const void *ext)
+{
+	const struct sadb_ext *from = ext;
+	size_t size;
+	void *to;
+
+	if (!ext)
+		return;
+	size = (size_t)from->sadb_ext_len * UNIT;
+	to = new_ext(out, from->sadb_ext_type, size);
+	if (to)
+		memcpy(to, ext, size);
+}
+
 void kipsec_pfkey_hide_keys(void *buf, size_t len)
 {
 	u8 *p = (u8 *)buf + sizeof(struct sadb_msg);

@@ -131,6 +131,9 @@ void kipsec_pfkey_put_proposal(struct kipsec_pfkey_out *out);
 void kipsec_pfkey_put_policy(struct kipsec_pfkey_out *out,
 			     const struct kipsec_pfkey_policy *pol);
 
+/** kipsec_pfkey_put_copy() - an extension out of a parsed message; NULL is none */
+void kipsec_pfkey_put_copy(struct kipsec_pfkey_out *out, const void *ext);
+
 /**
  * kipsec_pfkey_hide_keys() - overwrite the keys in a message with zeros
  * @buf: the message, well formed or not

@@ -272,10 +272,11 @@ static int parse_pair(struct kipsec_pfkey_request *req, const u8 *p, size_t len)
 /*
  * Reserved fields are ignored: racoon fills them with rubbish. Transport mode
  * may come with addresses (setkey writes them if the user did); they say
- * nothing that the selector does not say.
+ * nothing that the selector does not say, but for a MIGRATE, which has @ends.
  */
 static int parse_request(struct kipsec_pfkey_request *req,
-			 const struct sadb_x_ipsecrequest *xr, size_t len)
+			 const struct sadb_x_ipsecrequest *xr, size_t len,
+			 bool ends)
 {
 	memset(req, 0, sizeof(*req));
 	if (xr->sadb_x_ipsecrequest_proto > 255 ||
@@ -295,14 +296,17 @@ static int parse_request(struct kipsec_pfkey_request *req,
 	/* only "unique" ties a request to a reqid, as everywhere since KAME */
 	if (req->level == IPSEC_LEVEL_UNIQUE)
 		req->reqid = xr->sadb_x_ipsecrequest_reqid;
-	if (req->mode == IPSEC_MODE_TUNNEL)
+	if (ends || req->mode == IPSEC_MODE_TUNNEL)
 		return parse_pair(req, (const u8 *)(xr + 1), len - sizeof(*xr));
 	return 0;
 }
 
-static int parse_requests(struct kipsec_pfkey_policy *pol, const u8 *p,
-			  size_t left)
+static int parse_requests(struct kipsec_pfkey_policy *pol,
+			  const struct sadb_x_policy *xp, bool migrate)
 {
+	size_t left = (size_t)xp->sadb_x_policy_len * UNIT - sizeof(*xp);
+	unsigned int max = KIPSEC_PFKEY_MAX_REQUESTS << migrate;
+	const u8 *p = (const u8 *)(xp + 1);
 	int err;
 
 	/* fewer bytes than a request has are padding */
@@ -312,9 +316,10 @@ static int parse_requests(struct kipsec_pfkey_policy *pol, const u8 *p,
 
 		if (len < sizeof(*xr) || len > left)
 			return -EINVAL;
-		if (pol->nreq == KIPSEC_PFKEY_MAX_REQUESTS)
+		if (pol->nreq == max)
 			return -ELOOP;
-		err = parse_request(&pol->req[pol->nreq], xr, len);
+		err = parse_request(&pol->req[pol->nreq], xr, len,
+				    migrate);
 		if (err)
 			return err;
 		pol->nreq++;
@@ -324,11 +329,9 @@ static int parse_requests(struct kipsec_pfkey_policy *pol, const u8 *p,
 	return 0;
 }
 
-int kipsec_pfkey_parse_policy(struct kipsec_pfkey_policy *pol,
-			      const struct sadb_x_policy *xp)
+static int parse_policy(struct kipsec_pfkey_policy *pol,
+			const struct sadb_x_policy *xp, bool migrate)
 {
-	size_t len = (size_t)xp->sadb_x_policy_len * UNIT;
-
 	memset(pol, 0, sizeof(*pol));
 	if (xp->sadb_x_policy_type > IPSEC_POLICY_IPSEC ||
 	    xp->sadb_x_policy_dir == IPSEC_DIR_ANY ||
@@ -340,5 +343,62 @@ int kipsec_pfkey_parse_policy(struct kipsec_pfkey_policy *pol,
 	pol->priority = xp->sadb_x_policy_priority;
 	if (pol->type != IPSEC_POLICY_IPSEC)
 		return 0;
-	return parse_requests(pol, (const u8 *)(xp + 1), len - sizeof(*xp));
+	return parse_requests(pol, xp, migrate);
+}
+
+int kipsec_pfkey_parse_policy(struct kipsec_pfkey_policy *pol,
+			      const struct sadb_x_policy *xp)
+{
+	return parse_policy(pol, xp, false);
+}
+
+static bool same_ends(const struct kipsec_pfkey_request *a,
+		      const struct kipsec_pfkey_request *b)
+{
+	return a->family == b->family &&
+	       kipsec_addr_equal(&a->src, &b->src, a->family) &&
+	       kipsec_addr_equal(&a->dst, &b->dst, a->family);
+}
+
+static bool same_transform(const struct kipsec_pfkey_request *a,
+			   const struct kipsec_pfkey_request *b)
+{
+	return a->proto == b->proto && a->mode == b->mode &&
+	       a->reqid == b->reqid;
+}
+
+/* As it was and as it is to be, and not what an earlier pair is about. */
+static bool pair_ok(const struct kipsec_pfkey_request *req, unsigned int at)
+{
+	static const union kipsec_addr none;
+	const struct kipsec_pfkey_request *was = &req[at], *will = was + 1;
+	unsigned int i;
+
+	if (!same_transform(was, will) || was->family != will->family ||
+	    kipsec_addr_equal(&will->src, &none, will->family) ||
+	    kipsec_addr_equal(&will->dst, &none, will->family))
+		return false;
+	for (i = 0; i < at; i += 2) {
+		if (same_transform(&req[i], was) && same_ends(&req[i], was))
+			return false;
+	}
+	return true;
+}
+
+int kipsec_pfkey_parse_migrate(struct kipsec_pfkey_policy *pol,
+			       const struct sadb_x_policy *xp)
+{
+	unsigned int i;
+	int err;
+
+	err = parse_policy(pol, xp, true);
+	if (err)
+		return err;
+	if (!pol->nreq || pol->nreq % 2)
+		return -EINVAL;
+	for (i = 0; i < pol->nreq; i += 2) {
+		if (!pair_ok(pol->req, i))
+			return -EINVAL;
+	}
+	return 0;
 }

@@ -85,7 +85,8 @@ struct kipsec_pfkey_request {
  * @nreq: number of @req
  * @id: the kernel's number of the policy
  * @priority: the lower value wins
- * @req: in the order of application to outgoing packets
+ * @req: in the order of application to outgoing packets; of a MIGRATE in pairs,
+ *	as it was and as it is to be
  */
 struct kipsec_pfkey_policy {
 	u8				type;
@@ -93,7 +94,7 @@ struct kipsec_pfkey_policy {
 	u8				nreq;
 	u32				id;
 	u32				priority;
-	struct kipsec_pfkey_request	req[KIPSEC_PFKEY_MAX_REQUESTS];
+	struct kipsec_pfkey_request	req[2 * KIPSEC_PFKEY_MAX_REQUESTS];
 };
 
 static inline const struct sadb_sa *
@@ -193,6 +194,17 @@ int kipsec_pfkey_parse(struct kipsec_pfkey_msg *m, const void *buf, size_t len);
  */
 int kipsec_pfkey_parse_policy(struct kipsec_pfkey_policy *pol,
 			      const struct sadb_x_policy *xp);
+
+/**
+ * kipsec_pfkey_parse_migrate() - take the policy extension of a MIGRATE apart
+ * @pol: filled in
+ * @xp: the extension, out of a parsed message
+ *
+ * Return: 0; -EINVAL also if there are no pairs, if what makes a pair differs in
+ * more than addresses, or if two pairs begin alike; -ELOOP.
+ */
+int kipsec_pfkey_parse_migrate(struct kipsec_pfkey_policy *pol,
+			       const struct sadb_x_policy *xp);
 
 /** kipsec_pfkey_proto() - IPPROTO_* of a SADB_SATYPE_*; 0 if it has none */
 u8 kipsec_pfkey_proto(u8 satype);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * pfkey_sa.c - requests about security associations, but for dumps and for
- * those that have to do with events (floor 5).
+ * pfkey_sa.c - requests about security associations, but for GETSPI, dumps
+ * and those that have to do with events (floor 5).
  *
  * Answers to ADD, UPDATE and DELETE go to every socket and carry no keys; only
  * GET shows them, to the one who asked.
@@ -9,7 +9,6 @@
 #include <linux/in.h>
 #include <linux/limits.h>
 #include <linux/moduleparam.h>
-#include <linux/random.h>
 #include <linux/slab.h>
 
 #include "acquire.h"
@@ -19,11 +18,7 @@
 #include "sad.h"
 #include "xform.h"
 
-/* SPIs that are given out unless the requester names a range. */
-#define SPI_MIN		0x100
-#define SPI_MAX		0x0fffffff
-#define CPI_MAX		0xffff	/* of IPComp, two bytes */
-#define SPI_TRIES	1000
+#define CPI_MAX	0xffff	/* of IPComp, two bytes */
 
 /* Flags that ask for packet formats of RFC 1825 to 1829, or for DES of then. */
 #define OLD_FORMAT	(SADB_X_EXT_OLD | SADB_X_EXT_IV4B | SADB_X_EXT_DERIV)
@@ -67,9 +62,8 @@ static int find(const struct kipsec_pfkey_req *rq, struct kipsec_sa **sa)
 	return *sa ? 0 : -ESRCH;
 }
 
-/* An SA message without keys, of the request's type. */
-static void reply_sa(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa,
-		     enum kipsec_pfkey_to to)
+void kipsec_pfkey_reply_sa(const struct kipsec_pfkey_req *rq,
+			   struct kipsec_sa *sa, enum kipsec_pfkey_to to)
 {
 	struct kipsec_pfkey_out out;
 
@@ -81,10 +75,8 @@ static void reply_sa(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa,
 
 /* --- what ADD and UPDATE say ---------------------------------------------- */
 
-/*
- * Mode 0, setkey's default, is kept: such an SA serves policies of either mode.
- */
-static int get_mode(const struct kipsec_pfkey_req *rq, u8 *mode, u32 *reqid)
+int kipsec_pfkey_get_mode(const struct kipsec_pfkey_req *rq, u8 *mode,
+			  u32 *reqid)
 {
 	const struct sadb_x_sa2 *sa2 = kipsec_pfkey_sa2(&rq->msg);
 
@@ -261,7 +253,7 @@ static int fill_sa(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
 	sa->seq = rq->msg.hdr->sadb_msg_seq;
 	sa->flags = xs->sadb_sa_flags;
 	sa->replay_asked = xs->sadb_sa_replay;
-	err = get_mode(rq, &sa->mode, &sa->reqid);
+	err = kipsec_pfkey_get_mode(rq, &sa->mode, &sa->reqid);
 	if (!err)
 		err = get_replay(rq, sa, &window, &last);
 	if (!err)
@@ -296,7 +288,7 @@ static struct kipsec_sa *make_sa(const struct kipsec_pfkey_req *rq)
 
 static void sa_made(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
 {
-	reply_sa(rq, sa, KIPSEC_TO_ALL);
+	kipsec_pfkey_reply_sa(rq, sa, KIPSEC_TO_ALL);
 	kipsec_acquire_done(rq->kn, sa);
 }
 
@@ -337,20 +329,46 @@ static int complete_larval(struct kipsec_pfkey_req *rq, struct kipsec_sa *larval
 	return err;
 }
 
-static bool has_keys(const struct kipsec_pfkey_req *rq)
+/*
+ * Neither algorithms nor keys: the SA is what it was, but an end of it is
+ * elsewhere (RFC 4555). What the message says of encapsulation holds from then on.
+ */
+static bool says_moved(const struct kipsec_pfkey_req *rq)
 {
-	return kipsec_pfkey_key(&rq->msg, true) ||
-	       kipsec_pfkey_key(&rq->msg, false);
+	const struct sadb_sa *xs = kipsec_pfkey_sa(&rq->msg);
+
+	return !xs->sadb_sa_auth && !xs->sadb_sa_encrypt &&
+	       !kipsec_pfkey_key(&rq->msg, true) &&
+	       !kipsec_pfkey_key(&rq->msg, false);
+}
+
+/* It stands there with its old destination; so by its SPI, if that is clear. */
+static int find_moved(const struct kipsec_pfkey_req *rq, struct kipsec_sa **sa)
+{
+	if (!says_moved(rq) ||
+	    kipsec_sad_find_spi(rq->kn, proto_of(rq),
+				kipsec_pfkey_sa(&rq->msg)->sadb_sa_spi, sa) != 1 ||
+	    (*sa)->id.family != rq->msg.dst.family ||
+	    !kipsec_sa_usable(*sa))
+		return -ESRCH;
+	return 0;
+}
+
+static bool same_ends(const struct kipsec_pfkey_req *rq,
+		      const struct kipsec_sa *sa)
+{
+	return kipsec_addr_equal(&rq->msg.src.addr, &sa->src, sa->id.family) &&
+	       kipsec_addr_equal(&rq->msg.dst.addr, &sa->id.dst, sa->id.family);
 }
 
 /*
- * Of an SA in use only limits and the ports of its encapsulation change. Keys
- * and algorithms are ignored: strongSwan sends those it got from GET. Without
- * keys the message says that the peer has moved; its ports may, its addresses
- * may not yet.
+ * Of an SA in use only limits, the ports of its encapsulation and, see above, its
+ * addresses change. Keys and algorithms are ignored: strongSwan sends those it
+ * got from GET.
  */
 static int change_sa(struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
 {
+	bool moved = says_moved(rq) && !same_ends(rq, sa);
 	struct kipsec_lifetime lt = sa->lifetime;
 	struct kipsec_natt natt;
 	int err;
@@ -358,12 +376,14 @@ static int change_sa(struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
 	err = get_natt(rq, &natt);
 	if (err)
 		return err;
-	if (natt.type != sa->natt.type)
+	if (moved) {
+		err = kipsec_sad_move(rq->kn, sa, &rq->msg.src.addr,
+				      &rq->msg.dst.addr, &natt);
+		if (err)
+			return err;
+	} else if (natt.type != sa->natt.type) {
 		return -EINVAL;
-	if (!has_keys(rq) && !kipsec_addr_equal(&rq->msg.src.addr, &sa->src,
-						sa->id.family))
-		return -EOPNOTSUPP;
-	if (natt.type) {
+	} else if (natt.type) {
 		WRITE_ONCE(sa->natt.sport, natt.sport);
 		WRITE_ONCE(sa->natt.dport, natt.dport);
 	}
@@ -372,7 +392,7 @@ static int change_sa(struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
 		get_lifetime(rq, &lt);
 		kipsec_sa_set_lifetime(sa, &lt);
 	}
-	reply_sa(rq, sa, KIPSEC_TO_ALL);
+	sa_made(rq, sa);
 	return 0;
 }
 
@@ -383,10 +403,8 @@ int kipsec_pfkey_update(struct kipsec_pfkey_req *rq)
 	int err;
 
 	err = find(rq, &sa);
-	if (err == -ESRCH && !has_keys(rq) &&
-	    !kipsec_sad_spi_free(rq->kn, proto_of(rq),
-				 kipsec_pfkey_sa(&rq->msg)->sadb_sa_spi))
-		return -EOPNOTSUPP;	/* the peer's new address, see above */
+	if (err == -ESRCH)
+		err = find_moved(rq, &sa);
 	if (err)
 		return err;
 	if (READ_ONCE(sa->state) == KIPSEC_SA_LARVAL)
@@ -400,7 +418,7 @@ static void delete_one(struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
 {
 	refcount_inc(&sa->refs);
 	kipsec_sad_remove(rq->kn, sa);
-	reply_sa(rq, sa, KIPSEC_TO_ALL);
+	kipsec_pfkey_reply_sa(rq, sa, KIPSEC_TO_ALL);
 	kipsec_sa_put(sa);
 }
 
@@ -478,113 +496,4 @@ int kipsec_pfkey_flush(struct kipsec_pfkey_req *rq)
 	kipsec_pfkey_begin_reply(rq, &out, SADB_FLUSH, satype);
 	kipsec_pfkey_reply(rq, &out, KIPSEC_TO_ALL);
 	return 0;
-}
-
-/* --- GETSPI ---------------------------------------------------------------- */
-
-static int get_range(const struct kipsec_pfkey_req *rq, u8 proto, u32 *min,
-		     u32 *max)
-{
-	const struct sadb_spirange *xr = kipsec_pfkey_spirange(&rq->msg);
-	u32 limit = proto == IPPROTO_COMP ? CPI_MAX : U32_MAX;
-
-	*min = SPI_MIN;
-	*max = min_t(u32, SPI_MAX, limit);
-	if (xr) {
-		/* 0 is no SPI, so a range from 0 starts at 1 */
-		*min = max_t(u32, xr->sadb_spirange_min, 1);
-		*max = xr->sadb_spirange_max;
-	}
-	return *min > *max || *max > limit ? -EINVAL : 0;
-}
-
-/*
- * An SPI that is free whatever the destination, or 0. A small range is searched
- * through and through, a large one tried at random.
- */
-static __be32 draw_spi(struct kipsec_net *kn, u8 proto, u32 min, u32 max)
-{
-	u32 last = max - min, i, n;
-	__be32 spi;
-
-	n = get_random_u32();
-	for (i = 0; i < SPI_TRIES && i <= last; i++) {
-		if (last < SPI_TRIES)
-			spi = htonl(min + (u32)(((u64)n + i) % (last + 1)));
-		else
-			spi = htonl(min + (u32)(get_random_u32() %
-						((u64)last + 1)));
-		if (kipsec_sad_spi_free(kn, proto, spi))
-			return spi;
-	}
-	return 0;
-}
-
-/*
- * The same request once more gets the same answer: an SA that still waits for
- * its keys, and differs in nothing but the SPI that was drawn for it.
- */
-static struct kipsec_sa *repeated(const struct kipsec_pfkey_req *rq,
-				  const struct kipsec_sa *want, u32 min,
-				  u32 max)
-{
-	struct kipsec_sa *sa;
-	u32 spi;
-
-	if (!want->seq)
-		return NULL;
-	sa = kipsec_sad_find_larval(rq->kn, want->seq, want->id.proto,
-				    want->id.family, &want->id.dst);
-	if (!sa || sa->mode != want->mode || sa->reqid != want->reqid ||
-	    !kipsec_addr_equal(&sa->src, &want->src, want->id.family))
-		return NULL;
-	spi = ntohl(sa->id.spi);
-	return spi >= min && spi <= max ? sa : NULL;
-}
-
-/* Fill in a larval SA, draw an SPI for it, answer. */
-static int reserve_spi(struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
-{
-	struct kipsec_lifetime lt = { };
-	struct kipsec_sa *old;
-	u32 min, max;
-	int err;
-
-	sa->id.dst = rq->msg.dst.addr;
-	sa->id.family = rq->msg.dst.family;
-	sa->id.proto = proto_of(rq);
-	sa->src = rq->msg.src.addr;
-	sa->seq = rq->msg.hdr->sadb_msg_seq;
-	if (!sa->id.proto)
-		return -EINVAL;
-	err = get_range(rq, sa->id.proto, &min, &max) ?:
-	      get_mode(rq, &sa->mode, &sa->reqid);
-	if (err)
-		return err;
-	old = repeated(rq, sa, min, max);
-	if (old) {
-		reply_sa(rq, old, KIPSEC_TO_ONE);
-		return 0;
-	}
-	sa->id.spi = draw_spi(rq->kn, sa->id.proto, min, max);
-	if (!sa->id.spi)
-		return -ENOENT;
-	lt.hard.addtime = READ_ONCE(rq->kn->knobs.larval_lifetime);
-	kipsec_sa_set_lifetime(sa, &lt);
-	err = kipsec_sad_insert(rq->kn, sa);
-	if (!err)
-		reply_sa(rq, sa, KIPSEC_TO_ONE);
-	return err;
-}
-
-int kipsec_pfkey_getspi(struct kipsec_pfkey_req *rq)
-{
-	struct kipsec_sa *sa = kipsec_sa_alloc(rq->kn);
-	int err;
-
-	if (!sa)
-		return -ENOMEM;
-	err = reserve_spi(rq, sa);
-	kipsec_sa_put(sa);
-	return err;
 }

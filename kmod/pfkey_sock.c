@@ -74,7 +74,7 @@ static int promisc(struct kipsec_pfkey_req *rq)
 
 /*
  * By message type: who handles it, and the extensions it cannot do without.
- * Types that only the kernel sends are not here, nor is MIGRATE.
+ * Types that only the kernel sends are not here.
  */
 static const struct {
 	kipsec_pfkey_fn	*handle;
@@ -102,6 +102,8 @@ static const struct {
 	[SADB_X_SPDDELETE2]	= { kipsec_pfkey_spdget, HAS(X_EXT_POLICY) },
 	[SADB_X_SPDDUMP]	= { kipsec_pfkey_spddump, 0 },
 	[SADB_X_SPDFLUSH]	= { kipsec_pfkey_spdflush, 0 },
+	[SADB_X_MIGRATE]	= { kipsec_pfkey_migrate,
+				    ENDS | HAS(X_EXT_POLICY) },
 };
 
 static bool has_needed(const struct kipsec_pfkey_msg *m, u32 need)

@@ -23,8 +23,8 @@ static_assert(IPSEC_MANUAL_REQID_MAX == KIPSEC_REQID_MAX);
  * is another way to say any. Host bits behind the prefix stay, so that programs
  * get back what they sent.
  */
-static int get_selector(const struct kipsec_pfkey_req *rq,
-			struct kipsec_selector *sel)
+void kipsec_pfkey_get_selector(const struct kipsec_pfkey_req *rq,
+			       struct kipsec_selector *sel)
 {
 	const struct kipsec_pfkey_addr *src = &rq->msg.src;
 	const struct kipsec_pfkey_addr *dst = &rq->msg.dst;
@@ -38,7 +38,6 @@ static int get_selector(const struct kipsec_pfkey_req *rq,
 	sel->dport = dst->port;
 	sel->family = dst->family;
 	sel->proto = dst->proto ?: KIPSEC_PROTO_ANY;
-	return 0;
 }
 
 static void get_limit(const struct sadb_lifetime *xl, struct kipsec_limit *lim)
@@ -116,10 +115,10 @@ int kipsec_pfkey_spdadd(struct kipsec_pfkey_req *rq)
 	struct kipsec_policy *pol;
 	int err;
 
-	err = kipsec_pfkey_parse_policy(&xp, kipsec_pfkey_policy(&rq->msg)) ?:
-	      get_selector(rq, &sel);
+	err = kipsec_pfkey_parse_policy(&xp, kipsec_pfkey_policy(&rq->msg));
 	if (err)
 		return err;
+	kipsec_pfkey_get_selector(rq, &sel);
 	pol = make_policy(rq, &xp, &sel);
 	if (!pol)
 		return -ENOMEM;
@@ -139,14 +138,11 @@ int kipsec_pfkey_spddelete(struct kipsec_pfkey_req *rq)
 	const struct sadb_x_policy *xp = kipsec_pfkey_policy(&rq->msg);
 	struct kipsec_selector sel;
 	struct kipsec_policy *pol;
-	int err;
 
 	if (xp->sadb_x_policy_dir == IPSEC_DIR_ANY ||
 	    xp->sadb_x_policy_dir > IPSEC_DIR_FWD)
 		return -EINVAL;
-	err = get_selector(rq, &sel);
-	if (err)
-		return err;
+	kipsec_pfkey_get_selector(rq, &sel);
 	pol = kipsec_spd_find(rq->kn, xp->sadb_x_policy_dir - 1, &sel);
 	if (!pol)
 		return -ENOENT;

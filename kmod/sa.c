@@ -36,6 +36,18 @@ void kipsec_way_free(struct kipsec_way *way)
 	kfree_rcu(way, rcu);
 }
 
+/* Requests that ciphers have yet to finish may put a route back; so exchange. */
+void kipsec_sa_forget_places(struct kipsec_sa *sa)
+{
+	tag_free(unrcu_pointer(xchg(&sa->tag, NULL)));
+	dst_release(unrcu_pointer(xchg(&sa->dst, NULL)));
+	dst_release(unrcu_pointer(xchg(&sa->in_dst, NULL)));
+	kipsec_way_free(unrcu_pointer(xchg(&sa->way, NULL)));
+	sa->route_mtu = 0;
+	sa->pmtu = 0;
+	sa->pmtu_until = 0;
+}
+
 static void sa_free(struct kipsec_sa *sa)
 {
 	struct kipsec_sad *sad = sa->net->sad;
@@ -47,10 +59,7 @@ static void sa_free(struct kipsec_sa *sa)
 	 */
 	if (sa->xf)
 		sa->xf->destroy(sa);
-	tag_free(rcu_access_pointer(sa->tag));
-	dst_release(rcu_access_pointer(sa->dst));
-	dst_release(rcu_access_pointer(sa->in_dst));
-	kipsec_way_free(rcu_access_pointer(sa->way));
+	kipsec_sa_forget_places(sa);
 	kfree(sa->replay);
 	kfree_sensitive(sa->auth);
 	kfree_sensitive(sa->enc);
@@ -282,4 +291,3 @@ void kipsec_sad_stop(void)
 {
 	destroy_workqueue(free_wq);
 }
-

@@ -43,20 +43,6 @@
 #include "hash.h"
 #include "sad_impl.h"
 
-/**
- * struct kipsec_sa_group - SAs that are equal in the eyes of a policy request
- * @node: link of kipsec_sad.groups
- * @key: what they have in common; @key.zero is 1 where the reqid is ignored
- * @sas: the SAs, newest first, RCU
- * @rcu: frees it
- */
-struct kipsec_sa_group {
-	struct rhash_head	node;
-	struct kipsec_sa_want	key;
-	struct list_head	sas;
-	struct rcu_head		rcu;
-};
-
 /*
  * A peer may have a say in all of its address, so both factors are secret. Out
  * of line, the product does not burden IPv4 with a larger stack frame.
@@ -119,102 +105,11 @@ static const struct rhashtable_params spi_params = {
 	.automatic_shrinking = true,
 };
 
-static const struct rhashtable_params group_params = {
-	.head_offset	= offsetof(struct kipsec_sa_group, node),
-	.key_offset	= offsetof(struct kipsec_sa_group, key),
-	.key_len	= sizeof(struct kipsec_sa_want),
-	.automatic_shrinking = true,
-};
-
-/* --- groups -------------------------------------------------------------- */
-
 void kipsec_sad_changed(struct kipsec_sad *sad)
 {
 	spin_lock_bh(&sad->cache_lock);
 	WRITE_ONCE(sad->gen, sad->gen + 1);
 	spin_unlock_bh(&sad->cache_lock);
-}
-
-static void group_key(struct kipsec_sa_want *key, const struct kipsec_sa *sa,
-		      bool any)
-{
-	memset(key, 0, sizeof(*key));
-	key->src = sa->src;
-	key->dst = sa->id.dst;
-	key->reqid = any ? 0 : sa->reqid;
-	key->proto = sa->id.proto;
-	key->mode = sa->mode;
-	key->family = sa->id.family;
-	key->zero = any;
-}
-
-static struct kipsec_sa_group *group_get(struct kipsec_sad *sad,
-					 const struct kipsec_sa *sa, bool any)
-{
-	struct kipsec_sa_group *g;
-	struct kipsec_sa_want key;
-	int err;
-
-	group_key(&key, sa, any);
-	g = rhashtable_lookup_fast(&sad->groups, &key, group_params);
-	if (g)
-		return g;
-	g = kzalloc(sizeof(*g), GFP_KERNEL);
-	if (!g)
-		return NULL;
-	g->key = key;
-	INIT_LIST_HEAD(&g->sas);
-	err = rhashtable_insert_fast(&sad->groups, &g->node, group_params);
-	if (err) {
-		kfree(g);
-		return NULL;
-	}
-	return g;
-}
-
-static void group_drop_if_empty(struct kipsec_sad *sad,
-				struct kipsec_sa_group *g)
-{
-	if (!list_empty(&g->sas))
-		return;
-	rhashtable_remove_fast(&sad->groups, &g->node, group_params);
-	/* Readers that found it see an empty list until they are done. */
-	kfree_rcu(g, rcu);
-}
-
-static int groups_join(struct kipsec_sad *sad, struct kipsec_sa *sa)
-{
-	struct kipsec_sa_group *group, *any = NULL;
-
-	group = group_get(sad, sa, false);
-	if (!group)
-		return -ENOMEM;
-	if (sa->reqid) {
-		any = group_get(sad, sa, true);
-		if (!any) {
-			group_drop_if_empty(sad, group);
-			return -ENOMEM;
-		}
-		list_add_rcu(&sa->in_any, &any->sas);
-	}
-	list_add_rcu(&sa->in_group, &group->sas);
-	sa->group = group;
-	sa->any = any;
-	return 0;
-}
-
-static void groups_leave(struct kipsec_sad *sad, struct kipsec_sa *sa)
-{
-	if (!sa->group) {
-		list_del_init(&sa->in_group);	/* of the larvals */
-		return;
-	}
-	list_del_rcu(&sa->in_group);
-	group_drop_if_empty(sad, sa->group);
-	if (sa->any) {
-		list_del_rcu(&sa->in_any);
-		group_drop_if_empty(sad, sa->any);
-	}
 }
 
 /* --- coming and going ---------------------------------------------------- */
@@ -233,7 +128,7 @@ static int sad_link(struct kipsec_sad *sad, struct kipsec_sa *sa)
 	if (sa->state == KIPSEC_SA_LARVAL)
 		list_add(&sa->in_group, &sad->larvals);
 	else
-		err = groups_join(sad, sa);
+		err = kipsec_sad_join(sad, sa);
 	if (err)
 		goto no_group;
 	return 0;
@@ -247,7 +142,7 @@ no_spi:
 
 static void sad_unlink(struct kipsec_sad *sad, struct kipsec_sa *sa)
 {
-	groups_leave(sad, sa);
+	kipsec_sad_part(sad, sa);
 	rhltable_remove(&sad->by_spi, &sa->by_spi, spi_params);
 	xa_erase(&sad->by_serial, sa->serial);
 }
@@ -331,6 +226,52 @@ void kipsec_sad_remove(struct kipsec_net *kn, struct kipsec_sa *sa)
 	sad_leave(kn, sa);
 }
 
+/*
+ * The SA stays the same, with its keys, its numbers and all that it has counted:
+ * two SAs with the same key would use numbers twice. So it is taken out for a
+ * grace period, in which packets wait or are dropped as if it were not there.
+ */
+int kipsec_sad_move(struct kipsec_net *kn, struct kipsec_sa *sa,
+		    const union kipsec_addr *src, const union kipsec_addr *dst,
+		    const struct kipsec_natt *natt)
+{
+	struct kipsec_sad *sad = kn->sad;
+	struct kipsec_sa_id id = sa->id;
+	struct kipsec_sa *other;
+	int err;
+
+	lockdep_assert_held(&kn->cfg);
+	id.dst = *dst;
+	other = kipsec_sad_find(kn, &id);
+	if (other && other != sa)
+		return -EEXIST;
+	rhashtable_remove_fast(&sad->by_id, &sa->by_id, id_params);
+	kipsec_sad_part(sad, sa);
+	kipsec_sad_changed(sad);
+	synchronize_rcu();
+
+	sa->id = id;
+	sa->src = *src;
+	sa->natt = *natt;
+	kipsec_sa_forget_places(sa);
+	err = kipsec_sad_join(sad, sa);
+	if (err)
+		goto lost;
+	err = rhashtable_insert_fast(&sad->by_id, &sa->by_id, id_params);
+	if (err) {
+		kipsec_sad_part(sad, sa);
+		goto lost;
+	}
+	kipsec_sad_changed(sad);
+	return 0;
+
+lost:
+	rhltable_remove(&sad->by_spi, &sa->by_spi, spi_params);
+	xa_erase(&sad->by_serial, sa->serial);
+	sad_leave(kn, sa);
+	return err;
+}
+
 unsigned int kipsec_sad_flush(struct kipsec_net *kn, u8 proto)
 {
 	unsigned int n = 0;
@@ -378,20 +319,24 @@ struct kipsec_sa *kipsec_sad_find_larval(struct kipsec_net *kn, u32 seq,
 	return NULL;
 }
 
-bool kipsec_sad_spi_free(struct kipsec_net *kn, u8 proto, __be32 spi)
+unsigned int kipsec_sad_find_spi(struct kipsec_net *kn, u8 proto, __be32 spi,
+				 struct kipsec_sa **last)
 {
 	struct rhlist_head *list, *pos;
 	struct kipsec_sa *sa;
-	bool free = true;
+	unsigned int n = 0;
 
 	lockdep_assert_held(&kn->cfg);
 	rcu_read_lock();
 	list = rhltable_lookup(&kn->sad->by_spi, &spi, spi_params);
-	rhl_for_each_entry_rcu(sa, pos, list, by_spi)
-		if (sa->id.proto == proto)
-			free = false;
+	rhl_for_each_entry_rcu(sa, pos, list, by_spi) {
+		if (sa->id.proto != proto)
+			continue;
+		*last = sa;
+		n++;
+	}
 	rcu_read_unlock();
-	return free;
+	return n;
 }
 
 struct kipsec_sa *kipsec_sad_next(struct kipsec_net *kn, unsigned long serial,
@@ -410,86 +355,6 @@ struct kipsec_sa *kipsec_sad_next(struct kipsec_net *kn, unsigned long serial,
 unsigned int kipsec_sad_count(struct kipsec_net *kn)
 {
 	return READ_ONCE(kn->sad->count);
-}
-
-/* The SA of a group that output prefers, or NULL. */
-static struct kipsec_sa *group_pick(struct kipsec_net *kn,
-				    const struct kipsec_sa_want *key)
-{
-	struct kipsec_sa *sa, *dying = NULL, *oldest = NULL;
-	bool any = key->zero, prefer_old = READ_ONCE(kn->knobs.prefer_old_sa);
-	struct kipsec_sa_group *g;
-	struct list_head *pos;
-
-	g = rhashtable_lookup(&kn->sad->groups, key, group_params);
-	if (!g)
-		return NULL;
-	for (pos = rcu_dereference(list_next_rcu(&g->sas)); pos != &g->sas;
-	     pos = rcu_dereference(list_next_rcu(pos))) {
-		sa = any ? list_entry(pos, struct kipsec_sa, in_any) :
-			   list_entry(pos, struct kipsec_sa, in_group);
-		switch (READ_ONCE(sa->state)) {
-		case KIPSEC_SA_MATURE:
-			if (!prefer_old)
-				return sa;
-			oldest = sa;
-			break;
-		case KIPSEC_SA_DYING:
-			if (!dying || prefer_old)
-				dying = sa;
-			break;
-		}
-	}
-	return oldest ?: dying;
-}
-
-struct kipsec_sa *kipsec_sad_search(struct kipsec_net *kn,
-				    const struct kipsec_sa_want *want)
-{
-	struct kipsec_sa_want key = *want;
-	struct kipsec_sa *sa;
-	int any;
-
-	for (any = 0; any <= !want->reqid; any++) {
-		key.zero = any;
-		key.mode = want->mode;
-		sa = group_pick(kn, &key);
-		if (sa)
-			return sa;
-		key.mode = KIPSEC_MODE_ANY;
-		sa = group_pick(kn, &key);
-		if (sa)
-			return sa;
-	}
-	return NULL;
-}
-
-struct kipsec_sa *kipsec_sad_choose(struct kipsec_net *kn,
-				    const struct kipsec_sa_want *want,
-				    struct kipsec_sa_cache *cache)
-{
-	struct kipsec_sad *sad = kn->sad;
-	unsigned long gen = READ_ONCE(sad->gen);
-	struct kipsec_sa *sa;
-
-	/* Pairs with the release below: an SA as new as the generation. */
-	if (likely(smp_load_acquire(&cache->gen) == gen)) {
-		sa = rcu_dereference(cache->sa);
-		if (sa && kipsec_sa_usable(sa) &&
-		    kipsec_addr_equal(&sa->id.dst, &want->dst, want->family) &&
-		    kipsec_addr_equal(&sa->src, &want->src, want->family))
-			return sa;
-	}
-	sa = kipsec_sad_search(kn, want);
-	if (sa && spin_trylock(&sad->cache_lock)) {
-		if (sad->gen == gen) {
-			rcu_assign_pointer(cache->sa, sa);
-			/* Pairs with the acquire above. */
-			smp_store_release(&cache->gen, gen);
-		}
-		spin_unlock(&sad->cache_lock);
-	}
-	return sa;
 }
 
 void kipsec_sad_forget_routes(struct kipsec_net *kn,
@@ -537,7 +402,7 @@ int kipsec_sad_init(struct kipsec_net *kn)
 	err = rhashtable_init(&sad->by_id, &id_params);
 	if (err)
 		goto no_id;
-	err = rhashtable_init(&sad->groups, &group_params);
+	err = kipsec_sad_groups_init(sad);
 	if (err)
 		goto no_groups;
 	err = rhltable_init(&sad->by_spi, &spi_params);

@@ -124,7 +124,7 @@ void kipsec_way_free(struct kipsec_way *way);
  * Tags: (c) constant once the SA is in the data base, (m) changed under
  * kipsec_net.cfg, (l) under @lock, (r) published by RCU, (a) atomic.
  *
- * @id: (c) the key of the inbound table
+ * @id: (c) the key of the inbound table; but for kipsec_sad_move()
  * @state: (m) enum kipsec_sa_state, read without a lock
  * @mode: (c) KIPSEC_MODE_*
  * @counted: (m) @lifetime has limits by packets or bytes
@@ -134,7 +134,7 @@ void kipsec_way_free(struct kipsec_way *way);
  * @flags: (c) SADB_SAFLAGS_* and SADB_X_EXT_* as given, for dumps
  * @xf: (c) the transform; NULL while larval
  * @xf_data: (c) the transform's own state, made by its init
- * @src: (c) source address
+ * @src: (c) source address; but for kipsec_sad_move()
  * @reqid: (c) what binds it to a policy request
  * @oseq: (a) last sequence number sent
  * @opackets: (a) packets sent
@@ -364,14 +364,18 @@ struct kipsec_sa *kipsec_sad_find_larval(struct kipsec_net *kn, u32 seq,
 					 const union kipsec_addr *dst);
 
 /**
- * kipsec_sad_spi_free() - is @spi unused for @proto in the whole namespace?
+ * kipsec_sad_find_spi() - SAs with an SPI, whatever the destination
  * @kn: the namespace, @cfg held
  * @proto: IPPROTO_*
  * @spi: to ask for
+ * @last: one of them; untouched if there is none
  *
  * Linear only in SAs that share the SPI.
+ *
+ * Return: how many.
  */
-bool kipsec_sad_spi_free(struct kipsec_net *kn, u8 proto, __be32 spi);
+unsigned int kipsec_sad_find_spi(struct kipsec_net *kn, u8 proto, __be32 spi,
+				 struct kipsec_sa **last);
 
 /**
  * kipsec_sad_next() - dumps: the SA with the lowest serial above @serial
@@ -383,6 +387,21 @@ bool kipsec_sad_spi_free(struct kipsec_net *kn, u8 proto, __be32 spi);
  */
 struct kipsec_sa *kipsec_sad_next(struct kipsec_net *kn, unsigned long serial,
 				  u8 proto);
+
+/**
+ * kipsec_sad_move() - an end of an SA has another address
+ * @kn: the namespace, @cfg held; sleeps for a grace period
+ * @sa: in the data base and not larval
+ * @src: its source from now on
+ * @dst: its destination, of the same family as before
+ * @natt: its UDP encapsulation
+ *
+ * Return: 0; -EEXIST another SA is there (nothing changed); -ENOMEM, and the SA
+ * is gone.
+ */
+int kipsec_sad_move(struct kipsec_net *kn, struct kipsec_sa *sa,
+		    const union kipsec_addr *src, const union kipsec_addr *dst,
+		    const struct kipsec_natt *natt);
 
 /**
  * kipsec_sad_flush() - remove all SAs of @proto (0: of every protocol)

@@ -45,6 +45,20 @@ struct kipsec_sad {
 /** kipsec_sad_changed() - whatever was remembered is to be looked up again */
 void kipsec_sad_changed(struct kipsec_sad *sad);
 
+int kipsec_sad_groups_init(struct kipsec_sad *sad);
+
+/**
+ * kipsec_sad_join() - from now on policies' requests find an SA
+ * @sad: the data base
+ * @sa: not larval, in no group; @cfg held
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int kipsec_sad_join(struct kipsec_sad *sad, struct kipsec_sa *sa);
+
+/** kipsec_sad_part() - none finds it any more, but for readers under way; @cfg */
+void kipsec_sad_part(struct kipsec_sad *sad, struct kipsec_sa *sa);
+
 /**
  * kipsec_sa_judge() - how far has an SA come, by time and by use?
  * @kn: the namespace
@@ -53,6 +67,9 @@ void kipsec_sad_changed(struct kipsec_sad *sad);
  * Sets its next deadline; @cfg held.
  */
 enum kipsec_life kipsec_sa_judge(struct kipsec_net *kn, struct kipsec_sa *sa);
+
+/** kipsec_sa_forget_places() - what an SA knows of its ends; without readers */
+void kipsec_sa_forget_places(struct kipsec_sa *sa);
 
 /** kipsec_sad_poll() - visit the SAs that the data path reported; @cfg held */
 void kipsec_sad_poll(struct kipsec_net *kn);

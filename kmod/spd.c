@@ -485,12 +485,13 @@ int kipsec_spd_insert(struct kipsec_net *kn, struct kipsec_policy *pol,
 	old = kipsec_spd_find(kn, pol->dir, &pol->sel);
 	if (old && !replace)
 		return -EEXIST;
-	err = assign_reqids(kn->spd, pol);
-	if (err)
-		return err;
-	pol->created = kipsec_now();
-	pol->created_real = ktime_get_real_seconds();
-
+	if (!pol->created) {
+		err = assign_reqids(kn->spd, pol);
+		if (err)
+			return err;
+		pol->created = kipsec_now();
+		pol->created_real = ktime_get_real_seconds();
+	}
 	err = populate(kn);
 	if (err)
 		return err;

@@ -173,7 +173,8 @@ struct kipsec_policy *kipsec_policy_alloc(unsigned int nreq);
  *	the place among policies of equal priority, if the priority is the same
  *
  * Assigns @id, times and, for UNIQUE requests with reqid 0 or above
- * KIPSEC_REQID_MAX, a fresh reqid.
+ * KIPSEC_REQID_MAX, a fresh reqid; but if @created is set, as in a copy of what is
+ * in the data base, times and reqids stay.
  *
  * Return: 0; -EEXIST the selector is taken and @replace is false; -ENOMEM;
  * -ENOBUFS no reqid left.

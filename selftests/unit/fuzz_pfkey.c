@@ -51,6 +51,8 @@ static void check_message(const u8 *buf, size_t len)
 	if (xp && !kipsec_pfkey_parse_policy(&pol, xp) &&
 	    !pfkey_policy_survives(&pol))
 		abort();
+	if (xp && !kipsec_pfkey_parse_migrate(&pol, xp) && pol.nreq % 2)
+		abort();
 }
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
