@@ -81,7 +81,7 @@ struct sadb_msg {
 	__u8	sadb_msg_satype;	/* SADB_SATYPE_*; 0 in policy messages */
 	__u16	sadb_msg_len;		/* whole message, in 8-byte units */
 	__u16	sadb_msg_reserved;	/* 0; from the kernel in policy messages: references */
-	__u32	sadb_msg_seq;		/* the requester's; in dumps: how many follow */
+	__u32	sadb_msg_seq;		/* the requester's; in dumps 0 is the last */
 	__u32	sadb_msg_pid;		/* the requester's; 0: the kernel itself */
 } __attribute__((packed));
 
