@@ -19,7 +19,7 @@ static bool get_limits(struct command *c)
 		return have_limits;
 	err = pfkey_get_limits(&limits);
 	if (err) {
-		complain(c->line, "register: %s", strerror(err));
+		complain(c->start, "register: %s", strerror(err));
 		c->bad = true;
 		return false;
 	}
@@ -44,13 +44,13 @@ static void check_key(struct command *c, const struct pfkey_alg *alg, const stru
 	char lengths[64];
 
 	if (alg->flags & PFKEY_ALG_NOKEY && k->given) {
-		complain(c->line, "%s takes no key", alg->name);
+		complain(k->at, "%s takes no key", alg->name);
 		c->bad = true;
 		return;
 	}
 	if (!pfkey_alg_key_ok(alg, bits)) {
 		say_lengths(alg, lengths, sizeof(lengths));
-		complain(c->line, "Invalid key length: %s takes %s bits, not %u", alg->name,
+		complain(k->at, "Invalid key length: %s takes %s bits, not %u", alg->name,
 			 lengths, bits);
 		c->bad = true;
 		return;
@@ -59,10 +59,10 @@ static void check_key(struct command *c, const struct pfkey_alg *alg, const stru
 		return;
 	limit += alg->id;
 	if (!limit->listed) {
-		complain(c->line, "the kernel does not have the algorithm %s", alg->name);
+		complain(k->at, "the kernel does not have the algorithm %s", alg->name);
 		c->bad = true;
 	} else if (bits < limit->min || bits > limit->max) {
-		complain(c->line, "Invalid key length: %s takes %u to %u bits here, not %u",
+		complain(k->at, "Invalid key length: %s takes %u to %u bits here, not %u",
 			 alg->name, limit->min, limit->max, bits);
 		c->bad = true;
 	}

@@ -15,10 +15,15 @@
 
 #define UDP_ENCAP_ESPINUDP	2
 
+static void reject_at(struct command *c, struct place at, const char *why)
+{
+	complain(at, "%s: %s", pfkey_msg_name(c->type), why);
+	c->bad = true;
+}
+
 static void reject(struct command *c, const char *why)
 {
-	complain(c->line, "%s: %s", pfkey_msg_name(c->type), why);
-	c->bad = true;
+	reject_at(c, c->start, why);
 }
 
 static void check_sa(struct command *c)
@@ -26,15 +31,15 @@ static void check_sa(struct command *c)
 	if (c->type != SADB_ADD && c->type != SADB_UPDATE)
 		return;
 	if (!c->spi)
-		reject(c, "SPI 0 is not the number of an SA");
+		reject_at(c, c->spi_at, "SPI 0 is not the number of an SA");
 	if (c->replay_given && c->flags & SADB_X_EXT_OLD)
-		reject(c, "ah-old and esp-old have no replay protection: leave out -r");
+		reject_at(c, c->replay_at, "ah-old and esp-old have no replay protection: leave out -r");
 	if (c->replay > SADB_X_KIPSEC_REPLAY_MAX)
-		reject(c, "replay window larger than 8192 packets");
+		reject_at(c, c->replay_at, "replay window larger than 8192 packets");
 	if (c->esn && !c->replay)
-		reject(c, "-esn needs a replay window: -r");
+		reject_at(c, c->esn_at, "-esn needs a replay window: -r");
 	if (c->seq > (c->esn ? SADB_X_KIPSEC_REPLAY_LAST : UINT32_MAX))
-		reject(c, "no such sequence number: -seq");
+		reject_at(c, c->seq_at, "no such sequence number: -seq");
 	/* an update without keys tells of a peer's new address or of new lifetimes */
 	if (c->type == SADB_UPDATE && !c->encrypt && !c->auth)
 		return;
@@ -47,7 +52,7 @@ static void check_sa(struct command *c)
 		if (!c->encrypt || c->encrypt->kind != PFKEY_ENCRYPT)
 			reject(c, "esp needs -E; without encryption: -E null");
 		else if (c->encrypt->flags & PFKEY_ALG_AEAD && c->auth)
-			reject(c, "this cipher authenticates by itself: leave out -A");
+			reject_at(c, c->auth_key.at, "this cipher authenticates by itself: leave out -A");
 		break;
 	default:
 		if (!c->encrypt || c->encrypt->kind != PFKEY_COMP || c->auth)
@@ -58,14 +63,12 @@ static void check_sa(struct command *c)
 
 static void check_policy(struct command *c)
 {
-	int max;
-
 	switch (c->type) {
 	case SADB_X_SPDADD:
 	case SADB_X_SPDUPDATE:
 	case SADB_X_SPDSETIDX:
 		if (!c->policy.has_type)
-			reject(c, "after the direction comes discard, none or ipsec");
+			reject_at(c, c->policy.at, "after the direction comes discard, none or ipsec");
 		break;
 	case SADB_X_SPDDELETE:
 		break;
@@ -73,10 +76,12 @@ static void check_policy(struct command *c)
 		return;
 	}
 	if (c->src->ai_next || c->dst->ai_next)
-		reject(c, "multiple address specified: this name has several");
-	max = pfkey_max_prefix(c->src->ai_addr);
-	if (c->src_prefix > max || c->dst_prefix > pfkey_max_prefix(c->dst->ai_addr))
-		reject(c, "prefix longer than the address");
+		reject_at(c, c->src->ai_next ? c->src_at : c->dst_at,
+			  "multiple address specified: this name has several");
+	if (c->src_prefix > pfkey_max_prefix(c->src->ai_addr))
+		reject_at(c, c->src_at, "prefix longer than the address");
+	if (c->dst_prefix > pfkey_max_prefix(c->dst->ai_addr))
+		reject_at(c, c->dst_at, "prefix longer than the address");
 }
 
 static bool same_family(const struct command *c)
@@ -94,7 +99,7 @@ static bool same_family(const struct command *c)
 void command_check(struct command *c)
 {
 	if (c->src && !same_family(c))
-		reject(c, "source and destination are of different address families");
+		reject_at(c, c->dst_at, "source and destination are of different address families");
 	if (c->bad)
 		return;
 	check_sa(c);
@@ -149,7 +154,7 @@ static void report(const struct command *c, int type, int err)
 	if (err == ENOENT && (type == SADB_DELETE || type == SADB_GET ||
 			      type == SADB_X_SPDDELETE))
 		text = "No entry";
-	complain(c->line, "%s: %s%s", pfkey_msg_name(type), text, hint(type, err));
+	complain(c->start, "%s: %s%s", pfkey_msg_name(type), text, hint(type, err));
 }
 
 /* A kernel that forgets priorities would apply policies in an order nobody meant. */
@@ -173,7 +178,7 @@ static void send_request(struct command *c, struct pfkey_buf *b)
 	int err;
 
 	if (!len) {
-		complain(c->line, "%s: longer than the %d bytes of a message",
+		complain(c->start, "%s: longer than the %d bytes of a message",
 			 pfkey_msg_name(type), PFKEY_BUF_SIZE);
 		return;
 	}
@@ -418,7 +423,7 @@ void command_run(struct command *c)
 	switch (c->type) {
 	case SADB_DUMP:
 	case SADB_X_SPDDUMP:
-		dump(c->type, c->satype, c->line);
+		dump(c->type, c->satype, c->start);
 		break;
 	case SADB_FLUSH:
 	case SADB_X_SPDFLUSH:

@@ -43,7 +43,7 @@ static void show_sp_entry(const struct pfkey_msg *m, void *arg)
 	pfkey_print_sp(stdout, m, opt.ports);
 }
 
-static void dump_once(int type, int satype, unsigned int line)
+static void dump_once(int type, int satype, struct place at)
 {
 	unsigned long hidden = 0;
 	struct pfkey_buf b;
@@ -59,22 +59,22 @@ static void dump_once(int type, int satype, unsigned int line)
 	if (err == ENOENT)
 		printf("No %s entries.\n", type == SADB_DUMP ? "SAD" : "SPD");
 	else if (err)
-		complain(line, "%s: %s", pfkey_msg_name(type), strerror(err));
+		complain(at, "%s: %s", pfkey_msg_name(type), strerror(err));
 	if (hidden && opt.policies == HIDE_AND_COUNT)
 		printf("%lu per-socket %s not shown (filtered by -N)\n", hidden,
 		       hidden == 1 ? "policy" : "policies");
 	fflush(stdout);
 }
 
-void dump(int type, int satype, unsigned int line)
+void dump(int type, int satype, struct place at)
 {
 	if (opt.forever)
 		printf("%-4s %-3s %-1s %-8s %-7s %s -> %s\n", "time", "p", "s", "spi", "ltime",
 		       "src", "dst");
-	dump_once(type, satype, line);
+	dump_once(type, satype, at);
 	while (opt.forever && !opt.dry) {
 		sleep(1);
-		dump_once(type, satype, line);
+		dump_once(type, satype, at);
 	}
 }
 
@@ -107,7 +107,7 @@ int show_file(const char *name)
 	FILE *fp = fopen(name, "r");
 
 	if (!fp) {
-		complain(0, "%s: %s", name, strerror(errno));
+		complain(nowhere, "%s: %s", name, strerror(errno));
 		return -1;
 	}
 	while (!why && fread(data, sizeof(*hdr), 1, fp) == 1) {
@@ -120,6 +120,6 @@ int show_file(const char *name)
 	}
 	fclose(fp);
 	if (why)
-		complain(0, "%s: %s", name, why);
+		complain(nowhere, "%s: %s", name, why);
 	return why ? -1 : 0;
 }

@@ -11,11 +11,9 @@
 
 #include "setkey.h"
 
-extern unsigned int token_line;
-
 #define bad(c, ...)				\
 	do {					\
-		complain(token_line, __VA_ARGS__);	\
+		complain((c)->at, __VA_ARGS__);	\
 		(c)->bad = true;		\
 	} while (0)
 
@@ -56,7 +54,7 @@ void set_encrypt(struct command *c, const char *name)
 		return;
 	}
 	if (alg->flags & PFKEY_ALG_OBSOLETE)
-		warn_at(token_line, "\"%s\" is obsolete, write \"null\"", name);
+		warn_at(c->at, "\"%s\" is obsolete, write \"null\"", name);
 	if (alg->flags & PFKEY_ALG_DERIV) {
 		if (c->flags & SADB_X_EXT_OLD)
 			bad(c, "%s is for esp, not for esp-old", name);
@@ -68,11 +66,13 @@ void set_encrypt(struct command *c, const char *name)
 		c->flags |= SADB_X_EXT_IV4B;
 	}
 	c->encrypt = alg;
+	c->encrypt_key.at = c->at;
 }
 
 void set_auth(struct command *c, const char *name)
 {
 	c->auth = pfkey_alg_by_name(PFKEY_AUTH, name);
+	c->auth_key.at = c->at;
 	if (!c->auth && !strcmp(name, "tcp-md5"))
 		bad(c, "Linux sets TCP-MD5 keys by socket option, not here");
 	else if (!c->auth)
@@ -97,6 +97,7 @@ void set_key_text(struct command *c, struct key *k, const char *text)
 	memcpy(k->bytes, text, len);
 	k->len = len;
 	k->given = true;
+	k->at = c->at;
 }
 
 static uint8_t nibble(char c)
@@ -120,6 +121,7 @@ void set_key_hex(struct command *c, struct key *k, const char *digits)
 		k->bytes[n++] = nibble(digits[0]) << 4 | nibble(digits[1]);
 	k->len = n;
 	k->given = true;
+	k->at = c->at;
 }
 
 void set_flag(struct command *c, const char *name)

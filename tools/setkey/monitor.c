@@ -55,13 +55,13 @@ int monitor(void)
 	len = pfkey_finish(&b);
 	setsockopt(sock.fd, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof(forever));
 	if (send(sock.fd, b.bytes, len, 0) < 0) {
-		complain(0, "promisc: %s", strerror(errno));
+		complain(nowhere, "promisc: %s", strerror(errno));
 		return -1;
 	}
 	for (;;) {
 		n = pfkey_receive(&sock, data, sizeof(data));
 		if (n < 0) {
-			complain(0, "recv: %s", strerror(-n));
+			complain(nowhere, "recv: %s", strerror(-n));
 			return -1;
 		}
 		print_received(data, n);

@@ -14,7 +14,6 @@
 #include "setkey.h"
 #include "parse.h"
 
-extern unsigned int token_line, command_line;
 const char *token_text(void);
 int yylex(void);
 static void yyerror(bool interactive, const char *text);
@@ -23,12 +22,18 @@ static void take_oa(struct addrinfo *oa);
 static struct command cmd = { .flags = SADB_X_EXT_CYCSEQ };
 static struct request req;
 
+/* A rule stands where its first word stands. */
+#define YYLLOC_DEFAULT(Current, Rhs, N)	((Current) = YYRHSLOC(Rhs, (N) ? 1 : 0))
+
+/* Where to point if what is done next finds a fault. */
+#define AT(location)	(cmd.at = (location))
+
 /* The statement is complete: check it, run it, forget it.  Nonzero: stop parsing. */
-static int finish(bool interactive)
+static int finish(bool interactive, struct place start)
 {
 	bool bad;
 
-	cmd.line = command_line;
+	cmd.start = start;
 	if (!cmd.bad)
 		command_check(&cmd);
 	bad = cmd.bad;
@@ -43,11 +48,15 @@ static int finish(bool interactive)
 
 %define parse.error custom
 %define parse.lac full
+%locations
+%define api.location.type {struct place}
 %parse-param { bool interactive }
 
 %code requires {
 #include <netdb.h>
 #include <stdbool.h>
+
+#include "setkey.h"
 }
 
 %union {
@@ -120,7 +129,7 @@ static int finish(bool interactive)
 
 statements
 	: %empty
-	| statements statement EOT		{ if (finish(interactive)) YYABORT; }
+	| statements statement EOT		{ if (finish(interactive, @2)) YYABORT; }
 	| statements EOT
 	| statements EXIT EOT			{ YYACCEPT; }
 	| statements error EOT
@@ -142,7 +151,7 @@ statement
 	| SPDADD { cmd.type = $1; } resolve selector context policy
 	| SPDADD TAGGED QUOTED policy
 		{
-			complain(token_line, "policies by packet filter tag exist on BSD only");
+			complain(@2, "policies by packet filter tag exist on BSD only");
 			free($3);
 			cmd.bad = true;
 		}
@@ -164,12 +173,19 @@ resolve
 	;
 
 ends
-	: end end				{ cmd.src = $1; cmd.dst = $2; }
+	: end end
+		{
+			cmd.src = $1;
+			cmd.dst = $2;
+			cmd.src_at = @1;
+			cmd.dst_at = @2;
+		}
 	;
 
 end
 	: WORD port
 		{
+			AT(@1);
 			$$ = resolve(&cmd, $1, $2);
 			free($1);
 			free($2);
@@ -203,7 +219,7 @@ proto
 		}
 	| TCP
 		{
-			complain(token_line, "Linux sets TCP-MD5 keys by socket option, not here");
+			complain(@1, "Linux sets TCP-MD5 keys by socket option, not here");
 			cmd.bad = true;
 		}
 	;
@@ -214,8 +230,17 @@ proto_opt
 	;
 
 spi
-	: NUMBER				{ set_number(&cmd, &cmd.spi, $1, "SPI"); }
-	| HEX					{ set_spi_hex(&cmd, $1); free($1); }
+	: NUMBER
+		{
+			AT(cmd.spi_at = @1);
+			set_number(&cmd, &cmd.spi, $1, "SPI");
+		}
+	| HEX
+		{
+			AT(cmd.spi_at = @1);
+			set_spi_hex(&cmd, $1);
+			free($1);
+		}
 	;
 
 items
@@ -226,24 +251,29 @@ items
 item
 	: encrypt encrypt_key
 	| auth auth_key
-	| OPT_C ALGORITHM_NAME			{ set_compress(&cmd, $2); free($2); }
+	| OPT_C ALGORITHM_NAME			{ AT(@2); set_compress(&cmd, $2); free($2); }
 	| OPT_R					{ cmd.flags |= SADB_X_EXT_RAWCPI; }
-	| OPT_M WORD				{ set_mode(&cmd, $2); free($2); }
+	| OPT_M WORD				{ AT(@2); set_mode(&cmd, $2); free($2); }
 	| OPT_M ANY				{ cmd.mode = IPSEC_MODE_ANY; }
-	| OPT_U NUMBER				{ set_number(&cmd, &cmd.reqid, $2, "reqid"); }
+	| OPT_U NUMBER
+		{
+			AT(@2);
+			set_number(&cmd, &cmd.reqid, $2, "reqid");
+		}
 	| OPT_REPLAY NUMBER
 		{
+			AT(cmd.replay_at = @2);
 			set_number(&cmd, &cmd.replay, $2, "replay window");
 			cmd.replay_given = true;
 		}
-	| OPT_F WORD				{ set_flag(&cmd, $2); free($2); }
+	| OPT_F WORD				{ AT(@2); set_flag(&cmd, $2); free($2); }
 	| OPT_O end				{ take_oa($2); }
 	| OPT_LH NUMBER				{ cmd.hard_time = $2; }
 	| OPT_LS NUMBER				{ cmd.soft_time = $2; }
 	| OPT_BH NUMBER				{ cmd.hard_bytes = $2; }
 	| OPT_BS NUMBER				{ cmd.soft_bytes = $2; }
-	| OPT_ESN				{ cmd.esn = true; }
-	| OPT_SEQ NUMBER			{ cmd.seq = $2; }
+	| OPT_ESN				{ cmd.esn = true; cmd.esn_at = @1; }
+	| OPT_SEQ NUMBER			{ cmd.seq = $2; cmd.seq_at = @2; }
 	| OPT_NATT end end
 		{
 			cmd.natt = true;
@@ -259,34 +289,34 @@ item
 	;
 
 encrypt
-	: OPT_E ALGORITHM_NAME			{ set_encrypt(&cmd, $2); free($2); }
+	: OPT_E ALGORITHM_NAME			{ AT(@2); set_encrypt(&cmd, $2); free($2); }
 	;
 
 encrypt_key
 	: %empty
 	| QUOTED
-		{ set_key_text(&cmd, &cmd.encrypt_key, $1); free($1); }
+		{ AT(@1); set_key_text(&cmd, &cmd.encrypt_key, $1); free($1); }
 	| HEX
-		{ set_key_hex(&cmd, &cmd.encrypt_key, $1); free($1); }
+		{ AT(@1); set_key_hex(&cmd, &cmd.encrypt_key, $1); free($1); }
 	;
 
 auth
-	: OPT_A ALGORITHM_NAME			{ set_auth(&cmd, $2); free($2); }
+	: OPT_A ALGORITHM_NAME			{ AT(@2); set_auth(&cmd, $2); free($2); }
 	;
 
 auth_key
 	: %empty
 	| QUOTED
-		{ set_key_text(&cmd, &cmd.auth_key, $1); free($1); }
+		{ AT(@1); set_key_text(&cmd, &cmd.auth_key, $1); free($1); }
 	| HEX
-		{ set_key_hex(&cmd, &cmd.auth_key, $1); free($1); }
+		{ AT(@1); set_key_hex(&cmd, &cmd.auth_key, $1); free($1); }
 	;
 
 label
 	: OPT_CTX NUMBER NUMBER QUOTED
 		{
 			if ($2 > 255 || $3 > 255) {
-				complain(token_line, "numbers of a security label are 0 to 255");
+				complain($2 > 255 ? @2 : @3, "numbers of a security label are 0 to 255");
 				cmd.bad = true;
 			}
 			cmd.ctx_doi = $2;
@@ -306,12 +336,19 @@ selector
 	;
 
 ranges
-	: range_src range_dst			{ cmd.src = $1; cmd.dst = $2; }
+	: range_src range_dst
+		{
+			cmd.src = $1;
+			cmd.dst = $2;
+			cmd.src_at = @1;
+			cmd.dst_at = @2;
+		}
 	;
 
 range_src
 	: WORD { cmd.src_prefix = -1; } src_prefix port
 		{
+			AT(@1);
 			$$ = resolve(&cmd, $1, $4);
 			free($1);
 			free($4);
@@ -321,6 +358,7 @@ range_src
 range_dst
 	: WORD { cmd.dst_prefix = -1; } dst_prefix port
 		{
+			AT(@1);
 			$$ = resolve(&cmd, $1, $4);
 			free($1);
 			free($4);
@@ -329,12 +367,12 @@ range_dst
 
 src_prefix
 	: %empty
-	| SLASH NUMBER				{ set_prefix(&cmd, &cmd.src_prefix, $2); }
+	| SLASH NUMBER				{ AT(@2); set_prefix(&cmd, &cmd.src_prefix, $2); }
 	;
 
 dst_prefix
 	: %empty
-	| SLASH NUMBER				{ set_prefix(&cmd, &cmd.dst_prefix, $2); }
+	| SLASH NUMBER				{ AT(@2); set_prefix(&cmd, &cmd.dst_prefix, $2); }
 	;
 
 upper
@@ -347,7 +385,7 @@ upper_word
 	: NUMBER
 		{
 			if ($1 > 255) {
-				complain(token_line, "protocol numbers are 0 to 255");
+				complain(@1, "protocol numbers are 0 to 255");
 				cmd.bad = true;
 			}
 			cmd.upper = $1;
@@ -357,23 +395,24 @@ upper_word
 			cmd.upper = $1 == SADB_SATYPE_AH ? IPPROTO_AH :
 				    $1 == SADB_SATYPE_ESP ? IPPROTO_ESP : IPPROTO_COMP;
 		}
-	| WORD					{ set_upper(&cmd, $1); free($1); }
+	| WORD					{ AT(@1); set_upper(&cmd, $1); free($1); }
 	;
 
 upper_detail
 	: %empty
-	| WORD					{ set_upper_detail(&cmd, $1); free($1); }
+	| WORD					{ AT(@1); set_upper_detail(&cmd, $1); free($1); }
 	| NUMBER
 		{
 			char text[24];
 
+			AT(@1);
 			snprintf(text, sizeof(text), "%llu", $1);
 			set_upper_detail(&cmd, text);
 		}
 	;
 
 policy
-	: OPT_P DIR				{ cmd.policy.dir = $2; }
+	: OPT_P DIR				{ cmd.policy.dir = $2; cmd.policy.at = @2; }
 	| OPT_P DIR priority ACTION
 		{
 			cmd.policy.dir = $2;
@@ -385,12 +424,12 @@ policy
 
 priority
 	: %empty				{ set_priority(&cmd, PRIORITY_DEFAULT, 0); }
-	| PRIORITY NUMBER			{ set_priority(&cmd, PRIORITY_DEFAULT, $2); }
+	| PRIORITY NUMBER			{ AT(@2); set_priority(&cmd, PRIORITY_DEFAULT, $2); }
 	| PRIORITY MINUS NUMBER
-		{ set_priority(&cmd, PRIORITY_DEFAULT, -(long long)$3); }
+		{ AT(@2); set_priority(&cmd, PRIORITY_DEFAULT, -(long long)$3); }
 	| PRIORITY base				{ set_priority(&cmd, $2, 0); }
-	| PRIORITY base PLUS NUMBER		{ set_priority(&cmd, $2, $4); }
-	| PRIORITY base MINUS NUMBER		{ set_priority(&cmd, $2, -(long long)$4); }
+	| PRIORITY base PLUS NUMBER		{ AT(@4); set_priority(&cmd, $2, $4); }
+	| PRIORITY base MINUS NUMBER		{ AT(@4); set_priority(&cmd, $2, -(long long)$4); }
 	;
 
 base
@@ -404,6 +443,7 @@ requests
 	: %empty
 	| requests request
 		{
+			AT(@2);
 			add_request(&cmd, &req);
 			memset(&req, 0, sizeof(req));
 		}
@@ -431,28 +471,29 @@ tunnel_ends
 
 tunnel_src
 	: WORD
-		{ set_request_end(&cmd, &req.src, $1, 0); free($1); }
+		{ AT(@1); set_request_end(&cmd, &req.src, $1, 0); free($1); }
 	;
 
 tunnel_dst
 	: WORD
-		{ set_request_end(&cmd, &req.dst, $1, 0); free($1); }
+		{ AT(@1); set_request_end(&cmd, &req.dst, $1, 0); free($1); }
 	;
 
 src_port
 	: %empty
-	| OPEN NUMBER CLOSE			{ set_request_end(&cmd, &req.src, NULL, $2); }
+	| OPEN NUMBER CLOSE			{ AT(@2); set_request_end(&cmd, &req.src, NULL, $2); }
 	;
 
 dst_port
 	: %empty
-	| OPEN NUMBER CLOSE			{ set_request_end(&cmd, &req.dst, NULL, $2); }
+	| OPEN NUMBER CLOSE			{ AT(@2); set_request_end(&cmd, &req.dst, NULL, $2); }
 	;
 
 level
 	: LEVEL					{ req.level = $1; }
 	| UNIQUE_ID
 		{
+			AT(@1);
 			req.level = IPSEC_LEVEL_UNIQUE;
 			set_number(&cmd, &req.reqid, $1, "reqid");
 		}
@@ -470,7 +511,7 @@ static void take_oa(struct addrinfo *oa)
 static void yyerror(bool interactive, const char *text)
 {
 	(void)interactive;
-	complain(token_line, "%s", text);
+	complain(yylloc, "%s", text);
 }
 
 /* "syntax error at "foo": expected '/' or ';'" */
@@ -489,8 +530,8 @@ static int yyreport_syntax_error(const yypcontext_t *ctx, bool interactive)
 				i == 0 ? ": expected " : i == n - 1 ? " or " : ", ",
 				yysymbol_name(expected[i]));
 	if (got == YYSYMBOL_YYEOF)
-		complain(token_line, "syntax error at the end%s", text);
+		complain(*yypcontext_location(ctx), "syntax error at the end%s", text);
 	else
-		complain(token_line, "syntax error at \"%s\"%s", token_text(), text);
+		complain(*yypcontext_location(ctx), "syntax error at \"%s\"%s", token_text(), text);
 	return 0;
 }

@@ -15,37 +15,40 @@
 
 struct options opt;
 struct pfkey_sock sock = { .fd = -1 };
+const struct place nowhere;
 
 static const char *source;	/* what is being parsed, or NULL */
 static unsigned int errors;
 
-static void say(unsigned int line, const char *fmt, va_list ap)
+/* Of the configuration in the form of compilers, which editors know how to follow. */
+static void say(struct place at, const char *fmt, va_list ap)
 {
 	/* what was printed before belongs before the message, wherever the two go */
 	fflush(stdout);
-	fprintf(stderr, "setkey: ");
-	if (source && line)
-		fprintf(stderr, "%s:%u: ", source, line);
+	if (source && at.line)
+		fprintf(stderr, "%s:%u:%u: ", source, at.line, at.column);
+	else
+		fprintf(stderr, "setkey: ");
 	vfprintf(stderr, fmt, ap);
 	fprintf(stderr, "\n");
 }
 
-void complain(unsigned int line, const char *fmt, ...)
+void complain(struct place at, const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
-	say(line, fmt, ap);
+	say(at, fmt, ap);
 	va_end(ap);
 	errors++;
 }
 
-void warn_at(unsigned int line, const char *fmt, ...)
+void warn_at(struct place at, const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
-	say(line, fmt, ap);
+	say(at, fmt, ap);
 	va_end(ap);
 }
 
@@ -173,7 +176,7 @@ static void run_parse(const char *file)
 	if (file && strcmp(file, "-")) {
 		fp = fopen(file, "r");
 		if (!fp) {
-			complain(0, "%s: %s", file, strerror(errno));
+			complain(nowhere, "%s: %s", file, strerror(errno));
 			return;
 		}
 		source = file;
@@ -181,7 +184,7 @@ static void run_parse(const char *file)
 		source = "<stdin>";
 	}
 	if (parse_config(fp, interactive))
-		warn_at(0, "%s: stopped here, what follows has not been done", source);
+		warn_at(nowhere, "%s: stopped here, what follows has not been done", source);
 	if (fp != stdin)
 		fclose(fp);
 }
@@ -200,7 +203,8 @@ static void run(const struct invocation *inv)
 		run_parse(inv->file);
 		break;
 	case DUMP_ALL:
-		dump(inv->policies ? SADB_X_SPDDUMP : SADB_DUMP, SADB_SATYPE_UNSPEC, 0);
+		dump(inv->policies ? SADB_X_SPDDUMP : SADB_DUMP, SADB_SATYPE_UNSPEC,
+		     nowhere);
 		break;
 	case FLUSH_ALL:
 		run_flush(inv->policies);
@@ -231,7 +235,7 @@ int main(int argc, char **argv)
 	if (!opt.dry) {
 		err = pfkey_open(&sock);
 		if (err) {
-			complain(0, "cannot open a PF_KEY socket: %s%s", strerror(err),
+			complain(nowhere, "cannot open a PF_KEY socket: %s%s", strerror(err),
 				 err == EAFNOSUPPORT ? ": is the module loaded?" : "");
 			return 1;
 		}
@@ -241,6 +245,6 @@ int main(int argc, char **argv)
 	run(&inv);
 	pfkey_close(&sock);
 	if (fflush(stdout) || ferror(stdout))
-		complain(0, "standard output: %s", strerror(errno));
+		complain(nowhere, "standard output: %s", strerror(errno));
 	return errors ? 1 : 0;
 }

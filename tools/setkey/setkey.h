@@ -39,7 +39,16 @@ struct options {
 
 extern struct options opt;
 
+/* Where a word stands in the configuration, both from 1, the column in bytes. */
+struct place {
+	unsigned int		line;	/* 0: nowhere */
+	unsigned int		column;
+};
+
+extern const struct place nowhere;
+
 struct key {
+	struct place		at;	/* the key, or the algorithm that lacks one */
 	bool			given;
 	size_t			len;
 	uint8_t			bytes[MAX_KEY];
@@ -58,6 +67,7 @@ struct policy {
 	uint16_t		type;
 	uint8_t			dir;
 	bool			has_type;
+	struct place		at;	/* its direction */
 	uint32_t		priority;
 	unsigned int		count;
 	struct request		req[MAX_REQUESTS];
@@ -67,15 +77,19 @@ struct command {
 	int			type;		/* SADB_*; with all_spis, every SA of the pair */
 	bool			all_spis;
 	bool			bad;		/* has been complained about, must not run */
-	unsigned int		line;		/* where it starts */
+	struct place		start;
+	struct place		at;		/* the word that is being understood */
 	int			satype;
 	uint32_t		spi;
+	struct place		spi_at;
 
 	/* how names are resolved */
 	int			family;
 	int			ai_flags;
 	struct addrinfo		*src;
 	struct addrinfo		*dst;
+	struct place		src_at;
+	struct place		dst_at;
 
 	/* SAs */
 	uint32_t		flags;
@@ -83,8 +97,11 @@ struct command {
 	uint32_t		reqid;
 	uint32_t		replay;
 	bool			replay_given;
+	struct place		replay_at;
 	bool			esn;
+	struct place		esn_at;
 	uint64_t		seq;		/* the last one used before */
+	struct place		seq_at;
 	const struct pfkey_alg	*encrypt;	/* or compression */
 	const struct pfkey_alg	*auth;
 	struct key		encrypt_key;
@@ -107,9 +124,9 @@ struct command {
 /* setkey.c */
 extern struct pfkey_sock sock;
 __attribute__((format(printf, 2, 3)))
-void complain(unsigned int line, const char *fmt, ...);
+void complain(struct place at, const char *fmt, ...);
 __attribute__((format(printf, 2, 3)))
-void warn_at(unsigned int line, const char *fmt, ...);
+void warn_at(struct place at, const char *fmt, ...);
 void show_message(const void *data, size_t len);
 
 /* parse.y, token.l: 0, or -1 if parsing stopped at an error */
@@ -142,7 +159,7 @@ void command_clear(struct command *c);
 void check_algorithms(struct command *c);
 
 /* dump.c */
-void dump(int type, int satype, unsigned int line);
+void dump(int type, int satype, struct place at);
 void show_sa(const struct pfkey_msg *m, void *arg);
 int show_file(const char *name);
 

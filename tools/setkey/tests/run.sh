@@ -7,7 +7,7 @@
 # $SETKEY is the program, by default the one next to this folder.  Cases are in tests/*.cases:
 #
 #	good NAME		the configuration that follows parses
-#	bad NAME | LINE | TEXT	it fails, with TEXT in a message about LINE
+#	bad NAME | PLACE | TEXT	it fails, with TEXT in a message about PLACE, LINE:COLUMN
 #	bytes NAME		it parses, and the messages are those of the lines after "--"
 #
 # A case ends at a line "==".
@@ -47,15 +47,15 @@ try_good() {
 }
 
 # Anything from a signal on is a crash, not an error message.
-try_bad() {	# NAME LINE TEXT
+try_bad() {	# NAME PLACE TEXT
 	local status
 
 	run -n
 	status=$?
-	if [ $status -eq 1 ] && grep -F "conf:$2: " "$work/err" | grep -qF -- "$3"; then
+	if [ $status -eq 1 ] && grep -F "$work/conf:$2: " "$work/err" | grep -qF -- "$3"; then
 		result ok "$1"
 	else
-		echo "exit status $status, expected \"$3\" about line $2" >>"$work/err"
+		echo "exit status $status, expected \"$3\" at $2" >>"$work/err"
 		result fail "$1" "$work/err"
 	fi
 }
@@ -84,8 +84,8 @@ trim() {
 run_case() {
 	case $kind in
 	good)	try_good "$name" ;;
-	bad)	IFS='|' read -r title line text <<<"$name"
-		try_bad "$(trim "$title")" "$(trim "$line")" "$(trim "$text")" ;;
+	bad)	IFS='|' read -r title place text <<<"$name"
+		try_bad "$(trim "$title")" "$(trim "$place")" "$(trim "$text")" ;;
 	bytes)	try_bytes "$name" ;;
 	*)	echo "unknown kind of case: $kind" >&2; exit 1 ;;
 	esac
@@ -117,7 +117,7 @@ run_file() {
 # Commands on standard input go on after an error, and run as soon as they are complete.
 try_interactive() {
 	printf 'foo;\nflush;\n' | "$SETKEY" -nv -c >"$work/out" 2>"$work/err"
-	if [ $? -eq 1 ] && grep -q 'type=9' "$work/out" && grep -q '<stdin>:1: ' "$work/err"; then
+	if [ $? -eq 1 ] && grep -q 'type=9' "$work/out" && grep -q '^<stdin>:1:1: ' "$work/err"; then
 		result ok 'standard input goes on after an error'
 	else
 		result fail 'standard input goes on after an error' "$work/err"
