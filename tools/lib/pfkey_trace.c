@@ -163,6 +163,15 @@ static void print_supported(FILE *out, const void *ext, size_t len)
 	fprintf(out, "}\n");
 }
 
+static void print_spirange(FILE *out, const void *ext, size_t len)
+{
+	const struct sadb_spirange *r = ext;
+
+	(void)len;
+	fprintf(out, "sadb_spirange{ min=%u max=%u }\n", r->sadb_spirange_min,
+		r->sadb_spirange_max);
+}
+
 static void print_sa2(FILE *out, const void *ext, size_t len)
 {
 	const struct sadb_x_sa2 *sa2 = ext;
@@ -231,6 +240,16 @@ static void print_natt_port(FILE *out, const void *ext, size_t len)
 	fprintf(out, "sadb_x_nat_t_port{ port=%u }\n", ntohs(p->sadb_x_nat_t_port_port));
 }
 
+/* The label may hold any bytes, so only its length is shown. */
+static void print_sec_ctx(FILE *out, const void *ext, size_t len)
+{
+	const struct sadb_x_sec_ctx *ctx = ext;
+
+	(void)len;
+	fprintf(out, "sadb_x_sec_ctx{ alg=%u doi=%u len=%u }\n", ctx->sadb_x_ctx_alg,
+		ctx->sadb_x_ctx_doi, ctx->sadb_x_ctx_len);
+}
+
 static void print_kmaddress(FILE *out, const void *ext, size_t len)
 {
 	const struct sadb_x_kmaddress *kma = ext;
@@ -250,8 +269,9 @@ static void print_replay(FILE *out, const void *ext, size_t len)
 	const struct sadb_x_kipsec_replay *r = ext;
 
 	(void)len;
-	fprintf(out, "sadb_x_kipsec_replay{ window=%u flags=0x%08x }\n",
-		r->sadb_x_kipsec_replay_window, r->sadb_x_kipsec_replay_flags);
+	fprintf(out, "sadb_x_kipsec_replay{ window=%u flags=0x%08x last=%llu }\n",
+		r->sadb_x_kipsec_replay_window, r->sadb_x_kipsec_replay_flags,
+		(unsigned long long)r->sadb_x_kipsec_replay_last);
 }
 
 static const struct {
@@ -272,12 +292,14 @@ static const struct {
 	[SADB_EXT_PROPOSAL] = { sizeof(struct sadb_prop), print_prop },
 	[SADB_EXT_SUPPORTED_AUTH] = { sizeof(struct sadb_supported), print_supported },
 	[SADB_EXT_SUPPORTED_ENCRYPT] = { sizeof(struct sadb_supported), print_supported },
+	[SADB_EXT_SPIRANGE] = { sizeof(struct sadb_spirange), print_spirange },
 	[SADB_X_EXT_POLICY] = { sizeof(struct sadb_x_policy), print_policy },
 	[SADB_X_EXT_SA2] = { sizeof(struct sadb_x_sa2), print_sa2 },
 	[SADB_X_EXT_NAT_T_TYPE] = { sizeof(struct sadb_x_nat_t_type), print_natt_type },
 	[SADB_X_EXT_NAT_T_SPORT] = { sizeof(struct sadb_x_nat_t_port), print_natt_port },
 	[SADB_X_EXT_NAT_T_DPORT] = { sizeof(struct sadb_x_nat_t_port), print_natt_port },
 	[SADB_X_EXT_NAT_T_OA] = { sizeof(struct sadb_address), print_address },
+	[SADB_X_EXT_SEC_CTX] = { sizeof(struct sadb_x_sec_ctx), print_sec_ctx },
 	[SADB_X_EXT_KMADDRESS] = { sizeof(struct sadb_x_kmaddress), print_kmaddress },
 	[SADB_X_EXT_KIPSEC_REPLAY] = { sizeof(struct sadb_x_kipsec_replay), print_replay },
 };

@@ -37,9 +37,15 @@ struct addrinfo *resolve(struct command *c, const char *host, const char *port)
 		return NULL;
 	}
 	err = getaddrinfo(host, port ? port : "0", &hints, &res);
+	if (err == EAI_SERVICE) {
+		/* some services are known for TCP only */
+		hints.ai_socktype = SOCK_STREAM;
+		hints.ai_protocol = IPPROTO_TCP;
+		err = getaddrinfo(host, port, &hints, &res);
+	}
 	if (err) {
 		bad(c, "%s%s%s%s: %s", host, port ? "[" : "", port ? port : "", port ? "]" : "",
-		    gai_strerror(err));
+		    err == EAI_SERVICE ? "no such service" : gai_strerror(err));
 		return NULL;
 	}
 	return res;

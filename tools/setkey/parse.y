@@ -100,6 +100,8 @@ static int finish(bool interactive, struct place start)
 %token OPT_ESN			"-esn"
 %token OPT_SEQ			"-seq"
 %token OPT_NATT			"-natt"
+%token OPT_NATT_MTU		"-natt_mtu"
+%token OPT_HWIF			"-hwif"
 %token <str> ALGORITHM_NAME	"an algorithm"
 %token <num> NUMBER		"a number"
 %token <str> HEX		"a hexadecimal number"
@@ -285,6 +287,8 @@ item
 				freeaddrinfo($3);
 			}
 		}
+	| OPT_NATT_MTU NUMBER			/* FreeBSD's; what a path takes is learned */
+	| OPT_HWIF WORD				{ free($2); /* FreeBSD's */ }
 	| label
 	;
 

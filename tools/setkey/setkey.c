@@ -67,10 +67,11 @@ static void usage(FILE *out)
 	fprintf(out,
 		"usage: setkey [-Hknrv] -c\n"
 		"       setkey [-Hknrv] -f file\n"
+		"       setkey [-Hknrv] -e commands\n"
 		"       setkey [-aHlpv] -D\n"
 		"       setkey [-gHNptv] -DP\n"
 		"       setkey [-Pv] -F\n"
-		"       setkey [-H] -x\n"
+		"       setkey [-Hh] -x\n"
 		"       setkey [-ap] file ...\n"
 		"       setkey -h | -V\n");
 }
@@ -80,6 +81,8 @@ enum mode { NONE, PARSE, DUMP_ALL, FLUSH_ALL, MONITOR };
 struct invocation {
 	enum mode	mode;
 	const char	*file;	/* NULL: standard input, interactive */
+	const char	*text;	/* instead of a file */
+	bool		help;
 	bool		policies;
 };
 
@@ -130,17 +133,22 @@ static void parse_options(int argc, char **argv, struct invocation *inv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "acDf:FgHhklnNPprtvVx")) != -1) {
+	while ((c = getopt(argc, argv, "acDe:f:FgHhklnNPprtvVx")) != -1) {
 		if (modifier(c))
 			continue;
 		switch (c) {
 		case 'c':
 			inv->mode = PARSE;
-			inv->file = NULL;
+			inv->file = inv->text = NULL;
+			break;
+		case 'e':
+			inv->mode = PARSE;
+			inv->text = optarg;
 			break;
 		case 'f':
 			inv->mode = PARSE;
 			inv->file = optarg;
+			inv->text = NULL;
 			break;
 		case 'D':
 			inv->mode = DUMP_ALL;
@@ -156,8 +164,8 @@ static void parse_options(int argc, char **argv, struct invocation *inv)
 			opt.monitor++;
 			break;
 		case 'h':
-			usage(stdout);
-			exit(0);
+			inv->help = true;
+			break;
 		case 'V':
 			printf("setkey (%s)\n", VERSION);
 			exit(0);
@@ -166,22 +174,39 @@ static void parse_options(int argc, char **argv, struct invocation *inv)
 			exit(1);
 		}
 	}
+	/* in hexadecimal, as the BSDs have it, if there is something to show; else help */
+	if (inv->help && inv->mode == MONITOR)
+		opt.hex = true;
+	else if (inv->help) {
+		usage(stdout);
+		exit(0);
+	}
 }
 
-static void run_parse(const char *file)
+/* Where the commands are, and what that is called; NULL with errno. */
+static FILE *open_source(const struct invocation *inv)
 {
-	bool interactive = !file;
-	FILE *fp = stdin;
+	source = inv->file;
+	if (inv->text) {
+		source = "<argument>";
+		/* with nothing in it, there is nothing to open */
+		return *inv->text ? fmemopen((void *)inv->text, strlen(inv->text), "r") :
+				    fopen("/dev/null", "r");
+	}
+	if (inv->file && strcmp(inv->file, "-"))
+		return fopen(inv->file, "r");
+	source = "<stdin>";
+	return stdin;
+}
 
-	if (file && strcmp(file, "-")) {
-		fp = fopen(file, "r");
-		if (!fp) {
-			complain(nowhere, "%s: %s", file, strerror(errno));
-			return;
-		}
-		source = file;
-	} else {
-		source = "<stdin>";
+static void run_parse(const struct invocation *inv)
+{
+	bool interactive = !inv->file && !inv->text;
+	FILE *fp = open_source(inv);
+
+	if (!fp) {
+		complain(nowhere, "%s: %s", source, strerror(errno));
+		return;
 	}
 	if (parse_config(fp, interactive))
 		warn_at(nowhere, "%s: stopped here, what follows has not been done", source);
@@ -200,7 +225,7 @@ static void run(const struct invocation *inv)
 {
 	switch (inv->mode) {
 	case PARSE:
-		run_parse(inv->file);
+		run_parse(inv);
 		break;
 	case DUMP_ALL:
 		dump(inv->policies ? SADB_X_SPDDUMP : SADB_DUMP, SADB_SATYPE_UNSPEC,
@@ -232,7 +257,7 @@ int main(int argc, char **argv)
 		usage(stderr);
 		return 1;
 	}
-	if (!opt.dry) {
+	if (!opt.dry || inv.mode == MONITOR) {
 		err = pfkey_open(&sock);
 		if (err) {
 			complain(nowhere, "cannot open a PF_KEY socket: %s%s", strerror(err),

@@ -9,8 +9,9 @@
 #	good NAME		the configuration that follows parses
 #	bad NAME | PLACE | TEXT	it fails, with TEXT in a message about PLACE, LINE:COLUMN
 #	bytes NAME		it parses, and the messages are those of the lines after "--"
+#	trace NAME		the same, as "-v" shows them
 #
-# A case ends at a line "==".
+# A case ends at a line "==".  Options in front of the name, as in "bytes -k NAME", are setkey's.
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -35,7 +36,7 @@ result() {	# STATUS NAME [DETAILS-FILE]
 }
 
 run() {	# OPTIONS...
-	"$SETKEY" "$@" -f "$work/conf" >"$work/out" 2>"$work/err"
+	"$SETKEY" "$@" "${options[@]}" -f "$work/conf" >"$work/out" 2>"$work/err"
 }
 
 try_good() {
@@ -77,6 +78,16 @@ try_bytes() {
 	fi
 }
 
+try_trace() {
+	run -n -v
+	if diff "$work/expected" "$work/out" >"$work/diff" && [ ! -s "$work/err" ]; then
+		result ok "$1"
+	else
+		cat "$work/err" >>"$work/diff"
+		result fail "$1" "$work/diff"
+	fi
+}
+
 trim() {
 	sed 's/^[ 	]*//; s/[ 	]*$//' <<<"$1"
 }
@@ -87,6 +98,7 @@ run_case() {
 	bad)	IFS='|' read -r title place text <<<"$name"
 		try_bad "$(trim "$title")" "$(trim "$place")" "$(trim "$text")" ;;
 	bytes)	try_bytes "$name" ;;
+	trace)	try_trace "$name" ;;
 	*)	echo "unknown kind of case: $kind" >&2; exit 1 ;;
 	esac
 }
@@ -99,7 +111,11 @@ run_file() {
 			case $line in
 			''|'#'*) continue ;;
 			esac
-			kind=${line%% *} name=${line#* }
+			kind=${line%% *} name=${line#* } options=()
+			while [ "${name#-}" != "$name" ]; do
+				options+=("${name%% *}")
+				name=${name#* }
+			done
 			: >"$work/conf"
 			: >"$work/expected"
 			target=conf
@@ -140,6 +156,47 @@ try_interactive() {
 	wait
 }
 
+# The answer to a call: its exit status, and a pattern, if any, for what it says.
+try_call() {	# NAME STATUS STREAM PATTERN ARGUMENT...
+	local name=$1 wanted=$2 stream=$3 pattern=$4 status
+
+	shift 4
+	"$SETKEY" "$@" >"$work/out" 2>"$work/err" </dev/null
+	status=$?
+	if [ $status -eq "$wanted" ] &&
+	   { [ -z "$pattern" ] || grep -q -- "$pattern" "$work/$stream"; }; then
+		result ok "$name"
+	else
+		echo "exit status $status" >>"$work/err"
+		result fail "$name" "$work/err"
+	fi
+}
+
+try_calls() {
+	try_call 'no option is no call' 1 err '^usage:'
+	try_call 'an unknown option' 1 err '^usage:' -z
+	try_call 'a mode and a file' 1 err '^usage:' -D file
+	try_call '-h: help' 0 out '^usage:' -h
+	try_call '-V: the version' 0 out '^setkey' -V
+	try_call '-e: commands in the argument' 0 out 'type=9' -nv -e 'flush;'
+	try_call '-e: the place of an error' 1 err '^<argument>:2:7: unexpected' -n -e 'flush;
+flush $;'
+	try_call '-e: nothing at all' 0 out '' -n -e ''
+	try_call '-f: no such file' 1 err 'nosuch: No such file' -n -f "$work/nosuch"
+	try_call 'a file of messages that is none' 1 err 'cut short' "$here/run.sh"
+}
+
+# Names are looked up as the machine does it, and all that it has is this one.
+try_names() {
+	if ! getent ahostsv4 localhost | grep -q '^127\.0\.0\.1 '; then
+		number=$((number + 1)) skipped=$((skipped + 1))
+		echo "ok $number names of hosts # SKIP localhost has no address"
+		return
+	fi
+	try_call 'names of hosts' 0 out 'port=4500' -nv -e \
+		'add -4 localhost[4500] 127.0.0.1 esp 300 -E null;'
+}
+
 # A saved DUMP answer: the form of -D without a kernel.
 try_saved() {	# NAME OPTION HEX-FILE
 	# shellcheck disable=SC2059 # the format is all there is
@@ -156,14 +213,16 @@ try_saved() {	# NAME OPTION HEX-FILE
 
 [ -x "$SETKEY" ] || { echo "no setkey at $SETKEY: make -C tools" >&2; exit 1; }
 
-cases=$(cat "$here"/*.cases | grep -cE '^(good|bad|bytes) ')
+cases=$(cat "$here"/*.cases | grep -cE '^(good|bad|bytes|trace) ')
 saved=$(find "$here" -name '*.hex' | wc -l)
 echo "KTAP version 1"
-echo "1..$((cases + saved + 2))"
+echo "1..$((cases + saved + 13))"
 for file in "$here"/*.cases; do
 	run_file "$file"
 done
 try_interactive
+try_calls
+try_names
 for file in "$here"/*.hex; do
 	name=$(basename "$file" .hex)
 	try_saved "saved messages: $name" -a "$name"
