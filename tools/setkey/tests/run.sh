@@ -186,6 +186,25 @@ flush $;'
 	try_call 'a file of messages that is none' 1 err 'cut short' "$here/run.sh"
 }
 
+# The examples of the manual: each literal block of its section, as a file of its own.
+examples_to() {	# FOLDER
+	awk -v to="$1" '
+		/^\.Sh / { here = $2 == "EXAMPLES" }
+		/^\.Ed/ { inside = 0 }
+		inside { gsub(/\\\(dq/, "\""); gsub(/\\e/, "\\"); print > (to "/" n) }
+		here && /^\.Bd -literal/ { inside = 1; n++ }' "$here/../setkey.8"
+}
+
+try_examples() {
+	local file
+
+	for file in "$work"/examples/*; do
+		cp "$file" "$work/conf"
+		options=()
+		try_good "example ${file##*/} of the manual"
+	done
+}
+
 # Names are looked up as the machine does it, and all that it has is this one.
 try_names() {
 	if ! getent ahostsv4 localhost | grep -q '^127\.0\.0\.1 '; then
@@ -215,14 +234,19 @@ try_saved() {	# NAME OPTION HEX-FILE
 
 cases=$(cat "$here"/*.cases | grep -cE '^(good|bad|bytes|trace) ')
 saved=$(find "$here" -name '*.hex' | wc -l)
+mkdir "$work/examples"
+examples_to "$work/examples"
+examples=$(find "$work/examples" -type f | wc -l)
+[ "$examples" -gt 1 ] || { echo "no examples found in the manual" >&2; exit 1; }
 echo "KTAP version 1"
-echo "1..$((cases + saved + 13))"
+echo "1..$((cases + saved + examples + 13))"
 for file in "$here"/*.cases; do
 	run_file "$file"
 done
 try_interactive
 try_calls
 try_names
+try_examples
 for file in "$here"/*.hex; do
 	name=$(basename "$file" .hex)
 	try_saved "saved messages: $name" -a "$name"
