@@ -22,6 +22,9 @@ tools: deps-build
 modules_install: module
 	$(kbuild) modules_install
 
+tools_install: tools
+	$(MAKE) -C tools install
+
 clean:
 	@[ ! -d "$(KDIR)" ] || $(kbuild) clean
 	@[ ! -f tools/Makefile ] || $(MAKE) -C tools clean
@@ -51,6 +54,7 @@ deps-%:
 help:
 	@echo 'make [KDIR=...]       the module, and the programs in tools/'
 	@echo 'make modules_install  install the module (kbuild; INSTALL_MOD_PATH, ...)'
+	@echo 'make tools_install    setkey and the manuals (PREFIX, DESTDIR)'
 	@echo 'make demo             two gateways in a virtual machine, watched'
 	@echo 'make check            unit tests, and the self-tests on every kernel'
 	@echo 'make check-debug      the self-tests on a kernel with all checkers'
@@ -61,4 +65,4 @@ help:
 	@echo 'scripts/check -h      single tests, single kernels'
 	@echo 'scripts/vm -h         a command, or a shell, in a virtual machine'
 
-.PHONY: all module tools modules_install clean lint demo check check-debug bench help
+.PHONY: all module tools modules_install tools_install clean lint demo check check-debug bench help

@@ -186,6 +186,48 @@ flush $;'
 	try_call 'a file of messages that is none' 1 err 'cut short' "$here/run.sh"
 }
 
+# try_completion WANTED WORD...: what bash offers behind these words, the last of them begun.
+try_completion() {
+	local wanted=$1 got
+
+	shift
+	got=$(
+		source "$here/../setkey.bash"
+		cd "$here" || exit
+		COMP_WORDS=(setkey "$@") COMP_CWORD=$#
+		_setkey
+		echo "${COMPREPLY[*]}"
+	)
+	if [ "$got" = "$wanted" ]; then
+		result ok "completion: $*"
+	else
+		echo "offered: $got" >"$work/err"
+		result fail "completion: $*" "$work/err"
+	fi
+}
+
+try_completions() {
+	# all that the usage names, without regard to order
+	local all
+
+	all=$("$SETKEY" -h | grep -oE -- '-[A-Za-z]+' | tr -d '\n-' | fold -w 1 | sort -u | tr -d '\n')
+	if [ "$(source "$here/../setkey.bash"; _setkey_letters '' | sort -u | tr -d '\n')" = "$all" ]; then
+		result ok 'completion: every option'
+	else
+		result fail 'completion: every option'
+	fi
+	try_completion '-D -Da -DH -Dl -Dp -DP -Dv' -D
+	try_completion '-DP -DPg -DPH -DPN -DPt -DPv' -p -DP
+	try_completion '-P -v' -F -
+	try_completion '-H -h -x' -x -
+	try_completion '-H -k -r -v' -nf file -
+	try_completion 'good.cases' -nf goo
+	try_completion 'good.cases' goo
+	try_completion '' -e ''
+	try_completion '' -D ''
+	try_completion '' -V -
+}
+
 # The examples of the manual: each literal block of its section, as a file of its own.
 examples_to() {	# FOLDER
 	awk -v to="$1" '
@@ -239,7 +281,7 @@ examples_to "$work/examples"
 examples=$(find "$work/examples" -type f | wc -l)
 [ "$examples" -gt 1 ] || { echo "no examples found in the manual" >&2; exit 1; }
 echo "KTAP version 1"
-echo "1..$((cases + saved + examples + 13))"
+echo "1..$((cases + saved + examples + 24))"
 for file in "$here"/*.cases; do
 	run_file "$file"
 done
@@ -247,6 +289,7 @@ try_interactive
 try_calls
 try_names
 try_examples
+try_completions
 for file in "$here"/*.hex; do
 	name=$(basename "$file" .hex)
 	try_saved "saved messages: $name" -a "$name"
