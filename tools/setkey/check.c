@@ -59,7 +59,7 @@ static void check_key(struct command *c, const struct pfkey_alg *alg, const stru
 		return;
 	limit += alg->id;
 	if (!limit->listed) {
-		complain(k->at, "the kernel does not have the algorithm %s", alg->name);
+		complain(k->alg_at, "the kernel does not have the algorithm %s", alg->name);
 		c->bad = true;
 	} else if (bits < limit->min || bits > limit->max) {
 		complain(k->at, "Invalid key length: %s takes %u to %u bits here, not %u",

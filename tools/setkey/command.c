@@ -52,7 +52,7 @@ static void check_sa(struct command *c)
 		if (!c->encrypt || c->encrypt->kind != PFKEY_ENCRYPT)
 			reject(c, "esp needs -E; without encryption: -E null");
 		else if (c->encrypt->flags & PFKEY_ALG_AEAD && c->auth)
-			reject_at(c, c->auth_key.at, "this cipher authenticates by itself: leave out -A");
+			reject_at(c, c->auth_key.alg_at, "this cipher authenticates by itself: leave out -A");
 		break;
 	default:
 		if (!c->encrypt || c->encrypt->kind != PFKEY_COMP || c->auth)

@@ -72,13 +72,13 @@ void set_encrypt(struct command *c, const char *name)
 		c->flags |= SADB_X_EXT_IV4B;
 	}
 	c->encrypt = alg;
-	c->encrypt_key.at = c->at;
+	c->encrypt_key.at = c->encrypt_key.alg_at = c->at;
 }
 
 void set_auth(struct command *c, const char *name)
 {
 	c->auth = pfkey_alg_by_name(PFKEY_AUTH, name);
-	c->auth_key.at = c->at;
+	c->auth_key.at = c->auth_key.alg_at = c->at;
 	if (!c->auth && !strcmp(name, "tcp-md5"))
 		bad(c, "Linux sets TCP-MD5 keys by socket option, not here");
 	else if (!c->auth)

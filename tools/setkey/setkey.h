@@ -48,7 +48,8 @@ struct place {
 extern const struct place nowhere;
 
 struct key {
-	struct place		at;	/* the key, or the algorithm that lacks one */
+	struct place		alg_at;	/* the name of its algorithm */
+	struct place		at;	/* the key, or if there is none that name */
 	bool			given;
 	size_t			len;
 	uint8_t			bytes[MAX_KEY];
