@@ -326,8 +326,8 @@ struct sadb_x_filter {
 #define SADB_X_MIGRATE			24
 #define SADB_MAX			24
 
-/* sadb_sa_flags */
-#define SADB_SAFLAGS_PFS		1		/* ignored */
+/* sadb_sa_flags; kept and shown, without effect: see net.kipsec.dfbit and net.kipsec.ecn */
+#define SADB_SAFLAGS_PFS		1		/* the bit of SADB_X_EXT_OLD: refused */
 #define SADB_SAFLAGS_NOPMTUDISC		0x20000000	/* tunnel: outer header without DF */
 #define SADB_SAFLAGS_DECAP_DSCP		0x40000000	/* tunnel: copy the outer DSCP inwards */
 #define SADB_SAFLAGS_NOECN		0x80000000	/* tunnel: leave ECN alone */
@@ -508,7 +508,8 @@ enum {
  *   CYCSEQ	the sequence number may wrap.  setkey sets it unless told otherwise, so it is
  *		accepted and does not switch off the overflow check.
  *   RAWCPI	IPComp: put the spi field on the wire as the CPI; the case anyway.
- *   PRAND, PZERO (mask PMASK)	ESP padding: 1, 2, 3 ... if neither, random, or zero.
+ *   PRAND, PZERO (mask PMASK)	ESP padding, random or zero.  Kept and shown; padding is 1, 2, 3
+ *		... in any case, as RFC 4303 has it.
  */
 #define SADB_X_EXT_NONE			0x0000
 #define SADB_X_EXT_OLD			0x0001
