@@ -46,6 +46,14 @@ struct kipsec_acquires {
 	struct work_struct	work;
 };
 
+/* With @lock held, so that no work is queued once it has been stopped. */
+static void kick(struct kipsec_acquires *acqs)
+{
+	lockdep_assert_held(&acqs->lock);
+	if (!acqs->stopped)
+		schedule_work(&acqs->work);
+}
+
 static void (*tell)(struct kipsec_net *kn, const struct kipsec_acquire *acq);
 
 void kipsec_acquire_set_event(void (*wanted)(struct kipsec_net *kn,
@@ -59,9 +67,24 @@ bool kipsec_acquire_heard(struct kipsec_net *kn)
 	return atomic_read(&kn->acquires->listeners);
 }
 
+/* A manager that was killed and comes again does not know what it was asked. */
+static void tell_again(struct kipsec_acquires *acqs)
+{
+	struct kipsec_acquire *acq;
+
+	lockdep_assert_held(&acqs->kn->cfg);
+	spin_lock_bh(&acqs->lock);
+	list_for_each_entry(acq, &acqs->list, in_list)
+		acq->told = false;
+	kick(acqs);
+	spin_unlock_bh(&acqs->lock);
+}
+
 void kipsec_acquire_listener(struct kipsec_net *kn, int change)
 {
-	atomic_add(change, &kn->acquires->listeners);
+	if (atomic_add_return(change, &kn->acquires->listeners) == 1 &&
+	    change > 0)
+		tell_again(kn->acquires);
 }
 
 /* --- packets that wait --------------------------------------------------- */
@@ -121,14 +144,6 @@ static void overdue(struct kipsec_net *kn, struct kipsec_deadline *d)
 	end_waiting(acqs, acq, &held);
 	spin_unlock_bh(&acqs->lock);
 	drop_all(kn, &held);
-}
-
-/* With @lock held, so that no work is queued once it has been stopped. */
-static void kick(struct kipsec_acquires *acqs)
-{
-	lockdep_assert_held(&acqs->lock);
-	if (!acqs->stopped)
-		schedule_work(&acqs->work);
 }
 
 static struct kipsec_acquire *find(struct kipsec_acquires *acqs,
@@ -226,7 +241,7 @@ void kipsec_acquire_done(struct kipsec_net *kn, const struct kipsec_sa *sa)
 	spin_unlock_bh(&acqs->lock);
 }
 
-void kipsec_acquire_forget(struct kipsec_net *kn, u32 policy)
+void kipsec_acquire_forget(struct kipsec_net *kn, u32 policy, u8 proto)
 {
 	struct kipsec_acquires *acqs = kn->acquires;
 	struct kipsec_acquire *acq, *next;
@@ -235,7 +250,8 @@ void kipsec_acquire_forget(struct kipsec_net *kn, u32 policy)
 	__skb_queue_head_init(&held);
 	spin_lock_bh(&acqs->lock);
 	list_for_each_entry_safe(acq, next, &acqs->list, in_list) {
-		if (!policy || acq->policy == policy)
+		if ((!policy || acq->policy == policy) &&
+		    (!proto || acq->want.proto == proto))
 			end_waiting(acqs, acq, &held);
 	}
 	spin_unlock_bh(&acqs->lock);
@@ -364,7 +380,7 @@ void kipsec_acquire_exit(struct kipsec_net *kn)
 	struct kipsec_acquires *acqs = kn->acquires;
 
 	mutex_lock(&kn->cfg);
-	kipsec_acquire_forget(kn, 0);
+	kipsec_acquire_forget(kn, 0, 0);
 	mutex_unlock(&kn->cfg);
 	kn->acquires = NULL;
 	kfree(acqs);

@@ -47,7 +47,7 @@ struct kipsec_acquire {
  */
 bool kipsec_acquire_heard(struct kipsec_net *kn);
 
-/** kipsec_acquire_listener() - a socket registered (1), or is gone (-1) */
+/** kipsec_acquire_listener() - a socket registered (1, @cfg held), or is gone (-1) */
 void kipsec_acquire_listener(struct kipsec_net *kn, int change);
 
 /**
@@ -78,11 +78,12 @@ void kipsec_acquire_done(struct kipsec_net *kn, const struct kipsec_sa *sa);
  * kipsec_acquire_forget() - a policy goes, or all SAs have gone; @cfg held
  * @kn: the namespace
  * @policy: its number; 0: whatever the policy
+ * @proto: of the SAs, IPPROTO_*; 0: whatever the protocol
  *
  * What waited is dropped: it was not to go in clear when it came, and nobody may
  * be negotiating any more.
  */
-void kipsec_acquire_forget(struct kipsec_net *kn, u32 policy);
+void kipsec_acquire_forget(struct kipsec_net *kn, u32 policy, u8 proto);
 
 /** kipsec_acquire_refuse() - a manager cannot have the SA; @cfg held */
 void kipsec_acquire_refuse(struct kipsec_net *kn, u32 seq);

@@ -87,7 +87,8 @@ int kipsec_pfkey_acquire(struct kipsec_pfkey_req *rq)
 {
 	if (rq->msg.hdr->sadb_msg_len != sizeof(struct sadb_msg) / sizeof(u64))
 		return -EOPNOTSUPP;
-	kipsec_acquire_refuse(rq->kn, rq->msg.hdr->sadb_msg_seq);
+	if (rq->msg.hdr->sadb_msg_errno)
+		kipsec_acquire_refuse(rq->kn, rq->msg.hdr->sadb_msg_seq);
 	return 0;
 }
 
@@ -143,7 +144,7 @@ static void policy_expired(struct kipsec_net *kn, struct kipsec_policy *pol)
 	lockdep_assert_held(&kn->cfg);
 	if (!kn->pfkey)
 		return;
-	kipsec_acquire_forget(kn, pol->id);
+	kipsec_acquire_forget(kn, pol->id, 0);
 	kipsec_pfkey_begin(kn, &out, SADB_X_SPDEXPIRE, SADB_SATYPE_UNSPEC, 0,
 			   0);
 	kipsec_pfkey_put_spdexpire(&out, pol);

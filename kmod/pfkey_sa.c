@@ -492,7 +492,7 @@ int kipsec_pfkey_flush(struct kipsec_pfkey_req *rq)
 	if (satype != SADB_SATYPE_UNSPEC && !proto_of(rq))
 		return -EINVAL;
 	kipsec_sad_flush(rq->kn, proto_of(rq));
-	kipsec_acquire_forget(rq->kn, 0);
+	kipsec_acquire_forget(rq->kn, 0, proto_of(rq));
 	kipsec_pfkey_begin_reply(rq, &out, SADB_FLUSH, satype);
 	kipsec_pfkey_reply(rq, &out, KIPSEC_TO_ALL);
 	return 0;

@@ -147,7 +147,7 @@ int kipsec_pfkey_spddelete(struct kipsec_pfkey_req *rq)
 	if (!pol)
 		return -ENOENT;
 	reply_policy(rq, SADB_X_SPDDELETE, pol, KIPSEC_TO_ALL);
-	kipsec_acquire_forget(rq->kn, pol->id);
+	kipsec_acquire_forget(rq->kn, pol->id, 0);
 	kipsec_spd_remove(rq->kn, pol);
 	return 0;
 }
@@ -169,7 +169,7 @@ int kipsec_pfkey_spdget(struct kipsec_pfkey_req *rq)
 		return 0;
 	}
 	reply_policy(rq, type, pol, KIPSEC_TO_ALL);
-	kipsec_acquire_forget(rq->kn, pol->id);
+	kipsec_acquire_forget(rq->kn, pol->id, 0);
 	kipsec_spd_remove(rq->kn, pol);
 	return 0;
 }
@@ -179,7 +179,7 @@ int kipsec_pfkey_spdflush(struct kipsec_pfkey_req *rq)
 {
 	struct kipsec_pfkey_out out;
 
-	kipsec_acquire_forget(rq->kn, 0);
+	kipsec_acquire_forget(rq->kn, 0, 0);
 	kipsec_spd_flush(rq->kn);
 	kipsec_pfkey_begin_reply(rq, &out, SADB_X_SPDFLUSH,
 				 SADB_SATYPE_UNSPEC);

@@ -24,7 +24,8 @@
  *		Reserves an SPI and creates a larval SA.  ENOENT: none free in the range.
  *  2 UPDATE	<SA SRC DST keys [SA2] [HARD SOFT] [NAT-T]>	SA message, to all
  *		Completes a larval SA, or changes lifetimes and NAT-T ports of a mature one.
- *		Without keys: the peer has moved, take the new addresses and ports.  ESRCH: no SA.
+ *		Without algorithms and keys: an end has moved, take the new addresses and ports.
+ *		ESRCH: no SA.  EEXIST: another one is there.
  *  3 ADD	as UPDATE				SA message, to all
  *		EEXIST: (dst, spi, protocol) is taken.  ENOSYS: algorithm unknown.
  *		ENOENT: its cipher is not available.  EINVAL: key length.
@@ -53,7 +54,9 @@
  * 22 SPDDELETE2 <POLICY> (its id)			policy message, to all.  ENOENT
  * 23 NAT_T_NEW_MAPPING kernel only: <SA SRC NAT_T_SPORT DST NAT_T_DPORT>
  *		to registered sockets: the peer's packets now come from DST, port DPORT
- * 24 MIGRATE	<SRC DST POLICY [KMADDRESS]>		to all.  POLICY has (old, new) request pairs
+ * 24 MIGRATE	<SRC DST POLICY [KMADDRESS]>		the request, to all, pid and seq 0
+ *		POLICY has pairs of requests, old and new, which differ in addresses only.  The
+ *		policy and its SAs move.  ESRCH: no policy.  ENODATA: no pair is about it.
  *
  *	SA message	<SA HARD SOFT CURRENT SRC DST [KEY_AUTH] [KEY_ENCRYPT] SA2 [NAT_T_TYPE
  *			NAT_T_SPORT NAT_T_DPORT]>

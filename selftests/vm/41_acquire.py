@@ -122,6 +122,8 @@ def limits(tap, b):
             b.sender.send(fill(20), X, PORT)
             b.sender.send(fill(20), X, PORT)
             _, m = b.asked()
+            b.manager.send(pfkey.ACQUIRE, pfkey.ESP, seq=m.seq)     # no error, so no refusal
+            b.manager.ok(pfkey.FLUSH, pfkey.AH)                     # of other SAs
             b.manager.send(pfkey.ACQUIRE, pfkey.ESP, seq=m.seq, err=errno.ENOENT)
             try:
                 b.sender.send(fill(20), X, PORT)
@@ -137,6 +139,27 @@ def limits(tap, b):
         b.manager.quiet()               # no EXPIRE: racoon would give up all it negotiates
         b.sender.send(fill(20), X, PORT)
         check(b.asked()[1].seq != first.seq, "the second ACQUIRE has the number of the first")
+    with tap.case("a manager that is killed and comes again is asked again"):
+        b.configure(OUT)
+        with Moves(b.k):
+            b.sender.send(fill(20), X, PORT)
+            first = b.asked()
+            with b.lab["k"]:
+                other = pfkey.Key()
+            other.ok(pfkey.REGISTER, pfkey.ESP)
+            b.manager.drain()
+            other.quiet()               # the first one is at work
+            other.close()
+            b.close()
+            with b.lab["k"]:
+                b.manager = pfkey.Key()
+            b.manager.ok(pfkey.REGISTER, pfkey.ESP)
+            again = b.asked()
+        equal((again[0], again[1].seq), (first[0], first[1].seq), "what is asked for")
+        b.x.add(SA_OUT)
+        with Moves(b.k, OutProtected=1):
+            b.k.add(SA_OUT)
+        equal(len(b.wire.collect(1)), 1, "packets")
     with tap.case("nobody listens: dropped at once"):
         b.configure(OUT, registered=False)
         with Moves(b.k, OutNoSa=1):
