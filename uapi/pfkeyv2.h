@@ -550,10 +550,29 @@ struct sadb_x_kipsec_replay {
 
 #define SADB_X_EXT_KIPSEC_REPLAY	64
 #define SADB_X_EXT_KIPSEC_MIN		64
-#define SADB_X_EXT_KIPSEC_MAX		64
+#define SADB_X_EXT_KIPSEC_MAX		65
 
 #define SADB_X_KIPSEC_REPLAY_ESN	0x00000001	/* 64-bit sequence numbers, RFC 4304 */
 #define SADB_X_KIPSEC_REPLAY_MAX	8192
 #define SADB_X_KIPSEC_REPLAY_LAST	0x7fffffffffffffffULL	/* with ESN; else 0xffffffff */
+
+/*
+ * X_EXT_KIPSEC_SA, 8 bytes: in the same messages and back in the same.  How many bits of a hash
+ * go with each packet, for peers that have their own idea: 96 of SHA-256, as Linux and KAME cut
+ * it once.  And which way packets go: an SA for input costs less memory, and none for output
+ * takes a packet in.
+ * EINVAL: an ICV that is no multiple of 32 bits, shorter than 96, longer than the hash or
+ * without one (AEAD ciphers have a number for each length); a direction that is none of these.
+ */
+struct sadb_x_kipsec_sa {
+	__u16	sadb_x_kipsec_sa_len;		/* 1 */
+	__u16	sadb_x_kipsec_sa_exttype;	/* SADB_X_EXT_KIPSEC_SA */
+	__u16	sadb_x_kipsec_sa_icv;		/* bits; 0: as its RFC has it */
+	__u8	sadb_x_kipsec_sa_dir;		/* IPSEC_DIR_INBOUND, _OUTBOUND; _ANY: both */
+	__u8	sadb_x_kipsec_sa_reserved;	/* 0 */
+} __attribute__((packed));
+
+#define SADB_X_EXT_KIPSEC_SA		65
+#define SADB_X_KIPSEC_ICV_MIN		96
 
 #endif /* _KIPSEC_PFKEYV2_H */
