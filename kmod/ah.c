@@ -58,12 +58,12 @@ static int ah_init(struct kipsec_sa *sa)
 	    !kipsec_alg_key_ok(sa->auth->alg, sa->auth->bits))
 		return -EINVAL;
 	/* Nothing would vouch for the half that is not sent. */
-	if (sa->esn && !sa->auth->alg->icvlen)
+	if (sa->esn && !sa->auth->icvlen)
 		return -EINVAL;
 	ah = kzalloc(sizeof(*ah), GFP_KERNEL);
 	if (!ah)
 		return -ENOMEM;
-	ah->icvlen = sa->auth->alg->icvlen;
+	ah->icvlen = sa->auth->icvlen;
 	ah->len = ALIGN(AH_HEADER + ah->icvlen, ah_align(sa));
 	/* authencesn() knows only ESP's order; ours is made here. */
 	err = kipsec_cipher_init(&ah->cipher, NULL, sa->auth, false);

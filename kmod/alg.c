@@ -38,11 +38,6 @@ static const struct kipsec_alg auths[] = {
 	  "digest_null", 0, 0, 8, 0, 0, 1, 0 },
 };
 
-const struct kipsec_alg kipsec_alg_sha256_96 = {
-	SADB_X_AALG_SHA2_256HMAC, KIPSEC_ALG_AUTH, "hmac-sha256",
-	"hmac(sha256)", 256, 256, 8, 0, 0, 1, 12
-};
-
 static const struct kipsec_alg encs[] = {
 	{ SADB_X_EALG_AES_GCM_ICV16, KIPSEC_ALG_AEAD, "aes-gcm-16",
 	  "rfc4106(gcm(aes))", 160, 288, 64, 4, 8, 1, 16 },

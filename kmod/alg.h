@@ -54,9 +54,6 @@ struct kipsec_alg {
 /** kipsec_alg_auth() - SADB_AALG_* number to entry, or NULL */
 const struct kipsec_alg *kipsec_alg_auth(u8 id);
 
-/** kipsec_alg_sha256_96 - SHA-256 as systems cut it that know no RFC 4868 */
-extern const struct kipsec_alg kipsec_alg_sha256_96;
-
 /** kipsec_alg_enc() - SADB_EALG_* number to entry, or NULL */
 const struct kipsec_alg *kipsec_alg_enc(u8 id);
 

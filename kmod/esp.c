@@ -71,7 +71,7 @@ static int esp_init(struct kipsec_sa *sa)
 	esp->ivlen = alg ? alg->ivlen : 0;
 	esp->block = max(4, alg ? alg->block : 1);
 	esp->counter_iv = aead || (alg && alg->kind == KIPSEC_ALG_COUNTER);
-	esp->icvlen = aead ? alg->icvlen : sa->auth ? sa->auth->alg->icvlen : 0;
+	esp->icvlen = aead ? sa->enc->icvlen : sa->auth ? sa->auth->icvlen : 0;
 	get_random_bytes(&esp->salt, sizeof(esp->salt));
 	/* Nothing would vouch for the half that is not sent. */
 	err = sa->esn && !esp->icvlen ? -EINVAL :

@@ -150,7 +150,7 @@ static void input_sa(struct kipsec_net *kn, struct kipsec_sa *sa,
 	struct kipsec_job *job;
 	int err;
 
-	if (unlikely(!kipsec_sa_usable(sa))) {
+	if (unlikely(!kipsec_sa_usable(sa) || sa->dir == IPSEC_DIR_OUTBOUND)) {
 		kipsec_drop(kn, skb, KIPSEC_DROP_IN_SA_STATE, sa, NULL);
 		return;
 	}

@@ -213,6 +213,17 @@ void kipsec_pfkey_put_replay(struct kipsec_pfkey_out *out, u32 window, bool esn,
 	p->sadb_x_kipsec_replay_last = last;
 }
 
+void kipsec_pfkey_put_kipsec_sa(struct kipsec_pfkey_out *out, u16 icv, u8 dir)
+{
+	struct sadb_x_kipsec_sa *p;
+
+	p = new_ext(out, SADB_X_EXT_KIPSEC_SA, sizeof(*p));
+	if (!p)
+		return;
+	p->sadb_x_kipsec_sa_icv = icv;
+	p->sadb_x_kipsec_sa_dir = dir;
+}
+
 void kipsec_pfkey_put_proposal(struct kipsec_pfkey_out *out)
 {
 	struct sadb_prop *p = new_ext(out, SADB_EXT_PROPOSAL, sizeof(*p));

@@ -107,6 +107,9 @@ void kipsec_pfkey_put_sa2(struct kipsec_pfkey_out *out, u8 mode, u32 seq,
 void kipsec_pfkey_put_replay(struct kipsec_pfkey_out *out, u32 window, bool esn,
 			     u64 last);
 
+/** kipsec_pfkey_put_kipsec_sa() - SADB_X_EXT_KIPSEC_SA */
+void kipsec_pfkey_put_kipsec_sa(struct kipsec_pfkey_out *out, u16 icv, u8 dir);
+
 /** kipsec_pfkey_put_natt_port() - SADB_X_EXT_NAT_T_SPORT or _DPORT */
 void kipsec_pfkey_put_natt_port(struct kipsec_pfkey_out *out, u16 type,
 				__be16 port);

@@ -71,12 +71,14 @@ static void put_sa2(struct kipsec_pfkey_out *out, struct kipsec_sa *sa)
 	kipsec_pfkey_put_sa2(out, sa->mode, last_seq(sa), sa->reqid);
 }
 
-/* For those who know of it, and so only about SAs that had it when they came. */
-static void put_replay(struct kipsec_pfkey_out *out, struct kipsec_sa *sa)
+/* For those who know of them, and so only about SAs that had them when they came. */
+static void put_own(struct kipsec_pfkey_out *out, struct kipsec_sa *sa)
 {
 	if (sa->replay_told)
 		kipsec_pfkey_put_replay(out, sa->replay ? sa->replay->window : 0,
 					sa->esn, last_seq(sa));
+	if (sa->icv_asked || sa->dir)
+		kipsec_pfkey_put_kipsec_sa(out, sa->icv_asked, sa->dir);
 }
 
 static void put_natt(struct kipsec_pfkey_out *out, const struct kipsec_sa *sa)
@@ -109,7 +111,7 @@ void kipsec_pfkey_put_sa_msg(struct kipsec_pfkey_out *out, struct kipsec_sa *sa,
 	put_sa2(out, sa);
 	put_natt(out, sa);
 	if (keys)
-		put_replay(out, sa);
+		put_own(out, sa);
 }
 
 /* One limit, never both: programs tell soft from hard by which one is there. */

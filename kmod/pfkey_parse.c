@@ -49,7 +49,10 @@ static const u8 fixed_part[KIPSEC_PFKEY_SLOTS] = {
 	[SADB_X_EXT_SEC_CTX]		= sizeof(struct sadb_x_sec_ctx),
 	[SADB_X_EXT_KMADDRESS]		= sizeof(struct sadb_x_kmaddress),
 	[SADB_X_EXT_FILTER]		= sizeof(struct sadb_x_filter),
-	[KIPSEC_PFKEY_REPLAY_SLOT]	= sizeof(struct sadb_x_kipsec_replay),
+	[KIPSEC_PFKEY_SLOT(SADB_X_EXT_KIPSEC_REPLAY)] =
+					  sizeof(struct sadb_x_kipsec_replay),
+	[KIPSEC_PFKEY_SLOT(SADB_X_EXT_KIPSEC_SA)] =
+					  sizeof(struct sadb_x_kipsec_sa),
 };
 
 static const struct {
@@ -210,7 +213,9 @@ static unsigned int slot_of(u16 type)
 {
 	if (type <= SADB_EXT_MAX)
 		return type;
-	return type == SADB_X_EXT_KIPSEC_REPLAY ? KIPSEC_PFKEY_REPLAY_SLOT : 0;
+	if (type < SADB_X_EXT_KIPSEC_MIN || type > SADB_X_EXT_KIPSEC_MAX)
+		return 0;
+	return KIPSEC_PFKEY_SLOT(type);
 }
 
 int kipsec_pfkey_parse(struct kipsec_pfkey_msg *m, const void *buf, size_t len)

@@ -22,9 +22,11 @@
 
 #define KIPSEC_PFKEY_MAX_REQUESTS	6
 
-/* Slots of extensions: their own numbers, and one for the extension of kipsec. */
-#define KIPSEC_PFKEY_REPLAY_SLOT	(SADB_EXT_MAX + 1)
-#define KIPSEC_PFKEY_SLOTS		(SADB_EXT_MAX + 2)
+/* Slots of extensions: their own numbers, and behind them the ones of kipsec. */
+#define KIPSEC_PFKEY_SLOT(type)		((type) - SADB_X_EXT_KIPSEC_MIN + \
+					 SADB_EXT_MAX + 1)
+#define KIPSEC_PFKEY_SLOTS		\
+	(KIPSEC_PFKEY_SLOT(SADB_X_EXT_KIPSEC_MAX) + 1)
 
 /**
  * struct kipsec_pfkey_addr - an address extension, taken apart
@@ -159,7 +161,13 @@ kipsec_pfkey_filter(const struct kipsec_pfkey_msg *m)
 static inline const struct sadb_x_kipsec_replay *
 kipsec_pfkey_replay(const struct kipsec_pfkey_msg *m)
 {
-	return m->ext[KIPSEC_PFKEY_REPLAY_SLOT];
+	return m->ext[KIPSEC_PFKEY_SLOT(SADB_X_EXT_KIPSEC_REPLAY)];
+}
+
+static inline const struct sadb_x_kipsec_sa *
+kipsec_pfkey_kipsec_sa(const struct kipsec_pfkey_msg *m)
+{
+	return m->ext[KIPSEC_PFKEY_SLOT(SADB_X_EXT_KIPSEC_SA)];
 }
 
 /**

@@ -23,6 +23,9 @@
 /* Flags that ask for packet formats of RFC 1825 to 1829, or for DES of then. */
 #define OLD_FORMAT	(SADB_X_EXT_OLD | SADB_X_EXT_IV4B | SADB_X_EXT_DERIV)
 
+/* Bits of SHA-256's ICV in drafts of old, which Linux and KAME have kept. */
+#define SHA256_OLD_ICV	96
+
 static bool sha256_96;
 module_param(sha256_96, bool, 0644);
 MODULE_PARM_DESC(sha256_96, "new SAs cut SHA-256 to 96 bits, as Linux's af_key and KAME do");
@@ -168,17 +171,45 @@ static int get_key(const struct kipsec_pfkey_req *rq, bool auth,
 		return -ENOMEM;
 	key->alg = alg;
 	key->bits = bits;
+	key->icvlen = alg->icvlen;
 	if (xk)
 		memcpy(key->data, xk + 1, bytes);
 	*to = key;
 	return 0;
 }
 
-static const struct kipsec_alg *auth_alg(u8 id)
+/*
+ * How much of a hash goes with each packet. That it is not more than the hash has
+ * is for the cipher to say.
+ */
+static int get_icv(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
 {
-	if (id == SADB_X_AALG_SHA2_256HMAC && READ_ONCE(sha256_96))
-		return &kipsec_alg_sha256_96;
-	return kipsec_alg_auth(id);
+	const struct sadb_x_kipsec_sa *xk = kipsec_pfkey_kipsec_sa(&rq->msg);
+	unsigned int bits = xk ? xk->sadb_x_kipsec_sa_icv : 0;
+
+	if (!bits && READ_ONCE(sha256_96) && sa->auth &&
+	    sa->auth->alg->id == SADB_X_AALG_SHA2_256HMAC)
+		bits = SHA256_OLD_ICV;
+	if (!bits)
+		return 0;
+	if (!sa->auth || !sa->auth->icvlen || bits % 32 ||
+	    bits < SADB_X_KIPSEC_ICV_MIN || bits / 8 > U8_MAX)
+		return -EINVAL;
+	sa->auth->icvlen = bits / 8;
+	return 0;
+}
+
+static int get_own(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
+{
+	const struct sadb_x_kipsec_sa *xk = kipsec_pfkey_kipsec_sa(&rq->msg);
+
+	if (!xk)
+		return 0;
+	if (xk->sadb_x_kipsec_sa_dir > IPSEC_DIR_OUTBOUND)
+		return -EINVAL;
+	sa->dir = xk->sadb_x_kipsec_sa_dir;
+	sa->icv_asked = xk->sadb_x_kipsec_sa_icv;
+	return 0;
 }
 
 /* An AEAD cipher authenticates by itself; "null" beside it means the same. */
@@ -199,7 +230,7 @@ static int get_esp_keys(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
 	err = get_key(rq, false, enc, &sa->enc);
 	if (err || auth == SADB_AALG_NONE)
 		return err;
-	return get_key(rq, true, auth_alg(auth), &sa->auth);
+	return get_key(rq, true, kipsec_alg_auth(auth), &sa->auth);
 }
 
 static int get_ah_keys(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
@@ -210,7 +241,7 @@ static int get_ah_keys(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
 	    (xs->sadb_sa_encrypt != SADB_EALG_NONE &&
 	     xs->sadb_sa_encrypt != SADB_EALG_NULL))
 		return -EINVAL;
-	return get_key(rq, true, auth_alg(xs->sadb_sa_auth), &sa->auth);
+	return get_key(rq, true, kipsec_alg_auth(xs->sadb_sa_auth), &sa->auth);
 }
 
 static int get_comp(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
@@ -259,7 +290,11 @@ static int fill_sa(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
 	if (!err)
 		err = get_natt(rq, &sa->natt);
 	if (!err)
+		err = get_own(rq, sa);
+	if (!err)
 		err = get_algorithms(rq, sa);
+	if (!err)
+		err = get_icv(rq, sa);
 	if (err)
 		return err;
 	get_lifetime(rq, &lt);

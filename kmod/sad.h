@@ -58,11 +58,13 @@ struct kipsec_sa_id {
  * struct kipsec_key - key material; freed with kfree_sensitive() only
  * @alg: the algorithm
  * @bits: length
+ * @icvlen: bytes of ICV in each packet, the algorithm's own or others
  * @data: the bytes, salt or nonce last
  */
 struct kipsec_key {
 	const struct kipsec_alg	*alg;
 	u16			bits;
+	u8			icvlen;
 	u8			data[];
 };
 
@@ -127,6 +129,7 @@ void kipsec_way_free(struct kipsec_way *way);
  * @id: (c) the key of the inbound table; but for kipsec_sad_move()
  * @state: (m) enum kipsec_sa_state, read without a lock
  * @mode: (c) KIPSEC_MODE_*
+ * @dir: (c) IPSEC_DIR_INBOUND, _OUTBOUND, or _ANY if nobody said
  * @counted: (m) @lifetime has limits by packets or bytes
  * @listed: (m) it stands in the data base
  * @esn: (c) sequence numbers have 64 bits (RFC 4304)
@@ -173,6 +176,7 @@ void kipsec_way_free(struct kipsec_way *way);
  * @enc: (c) key and algorithm, or NULL
  * @natt: (m) UDP encapsulation
  * @moved: (l) the peer came from elsewhere
+ * @icv_asked: (c) bits of ICV that were asked for, 0 none; for dumps
  * @seq: (c) sequence number of the PF_KEY message that made it
  * @deadline: (m) place in the expiry queue
  * @by_id: link of the inbound table
@@ -187,6 +191,7 @@ struct kipsec_sa {
 	struct kipsec_sa_id		id;
 	u8				state;
 	u8				mode;
+	u8				dir;
 	u8				counted;
 	bool				listed;
 	bool				esn;
@@ -228,6 +233,7 @@ struct kipsec_sa {
 	u64				created_real;
 	u64				first_used_boot;
 	u32				replay_asked;
+	u16				icv_asked;
 	u32				seq;
 	bool				soft_told;
 	struct kipsec_natt		natt;

@@ -5,6 +5,7 @@
  */
 #include <linux/slab.h>
 
+#include "../uapi/pfkeyv2.h"
 #include "sad_impl.h"
 
 /**
@@ -81,6 +82,8 @@ int kipsec_sad_join(struct kipsec_sad *sad, struct kipsec_sa *sa)
 {
 	struct kipsec_sa_group *group, *any = NULL;
 
+	if (sa->dir == IPSEC_DIR_INBOUND)
+		return 0;
 	group = group_get(sad, sa, false);
 	if (!group)
 		return -ENOMEM;
@@ -101,7 +104,7 @@ int kipsec_sad_join(struct kipsec_sad *sad, struct kipsec_sa *sa)
 void kipsec_sad_part(struct kipsec_sad *sad, struct kipsec_sa *sa)
 {
 	if (!sa->group) {
-		list_del_init(&sa->in_group);	/* of the larvals */
+		list_del_init(&sa->in_group);	/* of the larvals, or none */
 		return;
 	}
 	list_del_rcu(&sa->in_group);

@@ -50,7 +50,7 @@ int kipsec_sad_groups_init(struct kipsec_sad *sad);
 /**
  * kipsec_sad_join() - from now on policies' requests find an SA
  * @sad: the data base
- * @sa: not larval, in no group; @cfg held
+ * @sa: not larval, in no group; @cfg held; one for input joins none
  *
  * Return: 0 or -ENOMEM.
  */

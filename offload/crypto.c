@@ -94,10 +94,10 @@ int kipsec_cipher_init(struct kipsec_cipher *c, const struct kipsec_key *enc,
 	if (IS_ERR(tfm))
 		return PTR_ERR(tfm);
 	if (enc && enc->alg->kind == KIPSEC_ALG_AEAD) {
-		icvlen = enc->alg->icvlen;
+		icvlen = enc->icvlen;
 		err = crypto_aead_setkey(tfm, enc->data, key_bytes(enc));
 	} else {
-		icvlen = auth ? auth->alg->icvlen : 0;
+		icvlen = auth ? auth->icvlen : 0;
 		err = authenc_setkey(tfm, enc, auth);
 	}
 	if (!err)

@@ -28,8 +28,8 @@ UNSPEC, AH, ESP, IPCOMP = 0, 2, 3, 9
 SA, CURRENT, HARD, SOFT, SRC, DST, PROXY, KEY_AUTH, KEY_ENC = range(1, 10)
 SUPPORTED_AUTH, SUPPORTED_ENC, SPIRANGE = 14, 15, 16
 POLICY, SA2, NATT_TYPE, NATT_SPORT, NATT_DPORT, NATT_OA, SEC_CTX, KMADDRESS, FILTER = range(18, 27)
-KIPSEC_REPLAY = 64
-KNOWN = set(range(1, 26)) - {17} | {KIPSEC_REPLAY}
+KIPSEC_REPLAY, KIPSEC_SA = 64, 65
+KNOWN = set(range(1, 26)) - {17} | {KIPSEC_REPLAY, KIPSEC_SA}
 
 IN, OUT, FWD = 1, 2, 3
 DISCARD, NONE, IPSEC = 0, 1, 2
@@ -218,7 +218,14 @@ def kipsec_replay(window, flags=0, last=0):
     return ext(KIPSEC_REPLAY, struct.pack("=IIIQ", window, flags, 0, last))
 
 
+def kipsec_sa(icv=0, direction=0):
+    return ext(KIPSEC_SA, struct.pack("=HBB", icv, direction, 0))
+
+
 def read_ext(kind, body):
+    if kind == KIPSEC_SA:
+        zero(body[3:], "reserved")
+        return struct.unpack_from("=HB", body)
     if kind == KIPSEC_REPLAY:
         window, flags, reserved, last = struct.unpack("=IIIQ", body)
         if reserved:
