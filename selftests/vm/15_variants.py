@@ -3,7 +3,8 @@
 # Suite: core
 #
 # Variants of ESP that both ends must have been told of, against xfrm: extended
-# sequence numbers over the end of 32 bits, and SHA-256 cut to 96 bits.
+# sequence numbers over the end of 32 bits; ICVs longer and shorter than in the
+# RFCs; SAs for one direction.
 #
 #	10.1.0.1/24 [k: kipsec] 10.0.0.1 ---- wire ---- 10.0.0.2 [x: xfrm] 10.2.0.1/24
 import os
@@ -12,6 +13,7 @@ from dataclasses import replace
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import ipsec                                                    # noqa: E402
+import pfkey as p                                               # noqa: E402
 from ipsec import SA, Kipsec, Moves, Policy, Xfrm, alg, auth, transport, tunnel     # noqa: E402
 from ktap import check, equal, run                              # noqa: E402
 from netns import pair                                          # noqa: E402
@@ -119,6 +121,67 @@ def sha256_96(tap, b):
             b.exchange((short[0], auth("hmac-sha256")), mode)
 
 
+def icv(tap, b):
+    for name, bits in (("hmac-sha256", 96), ("hmac-sha256", 256), ("hmac-sha512", 512),
+                       ("hmac-sha1", 160)):
+        cut = replace(auth(name), icv=bits // 8)
+        with tap.case("%s with %d bits of ICV: tunnel" % (name, bits)):
+            b.exchange((alg("aes-cbc", 128), cut), "tunnel", extra="-icv %d" % bits)
+    for k_bits, x_bits in ((96, 128), (128, 96)):
+        with tap.case("%d bits of ICV here, %d there: refused" % (k_bits, x_bits)):
+            sas = [SA(src, dst, spi, (alg("null"), replace(auth("hmac-sha256"), icv=x_bits // 8)),
+                      extra="-icv %d" % k_bits)
+                   for src, dst, spi in ((K, X, 0x1501), (X, K, 0x1502))]
+            equal(b.x.replace_sas(*sas) + b.k.replace_sas(*sas), "", "what they say")
+            ping = Ping(b.lab["x"], X)
+            with Moves(b.k, InIcv=1):
+                check(ping(K, 56, 0.3) is None, "it was accepted")
+            ping.close()
+    with tap.case("the length of an ICV: dumps say so, and faults are refused"):
+        b.k.replace_sas()
+        with b.lab["k"], p.Key() as key:
+            def add(spi, enc, hash_, bits, way=0):
+                keys = [p.key(kind, bytes.fromhex(a.key)) for kind, a in
+                        ((p.KEY_ENC, enc), (p.KEY_AUTH, hash_)) if a and a.key]
+                ids = {"aes-cbc": 12, "aes-gcm-16": 20, "null": 11, "hmac-sha256": 5}
+                return key.ask(p.ADD, p.ESP, p.sa(
+                    spi, auth=ids[hash_.name] if hash_ else 0, enc=ids[enc.name]),
+                    *p.ends(K, X), *keys, p.kipsec_sa(bits, way)).errno
+            sha = auth("hmac-sha256")
+            for n, (enc, hash_, bits, way, error) in enumerate((
+                    (alg("aes-cbc", 128), sha, 96, p.IN, 0),
+                    (alg("aes-cbc", 128), sha, 0, 0, 0),
+                    (alg("aes-cbc", 128), sha, 64, 0, 22), (alg("aes-cbc", 128), sha, 100, 0, 22),
+                    (alg("aes-cbc", 128), sha, 288, 0, 22), (alg("aes-cbc", 128), sha, 65504, 0, 22),
+                    (alg("aes-cbc", 128), sha, 96, 3, 22), (alg("aes-cbc", 128), None, 96, 0, 22),
+                    (alg("aes-gcm-16", 160), None, 96, 0, 22))):
+                equal(add(0x1520 + n, enc, hash_, bits, way), error, "errno of row %d" % n)
+            equal([(m.ext[p.SA].spi, m.ext.get(p.KIPSEC_SA)) for m in key.dump()],
+                  [(0x1520, (96, p.IN)), (0x1521, None)], "dump")
+
+
+def directions(tap, b):
+    there, back = SA(K, X, 0x1531, ipsec.GCM), SA(X, K, 0x1532, ipsec.GCM)
+    ping = Ping(b.lab["k"], K)
+
+    def load(out, in_):
+        b.x.replace_sas(there, back)
+        equal(b.k.replace_sas(replace(there, extra=out), replace(back, extra=in_)), "", "setkey")
+    with tap.case("SAs of one direction each: echoes"):
+        load("-dir out", "-dir in")
+        with Moves(b.k, OutProtected=1, InProtected=1):
+            check(ping(X) is not None, "no answer")
+    with tap.case("an SA for input protects nothing that goes out"):
+        load("-dir in", "-dir in")
+        with Moves(b.k, OutNoSa=1):
+            check(ping(X, 56, 0.2) is None, "an answer")
+    with tap.case("an SA for output takes nothing in"):
+        load("-dir out", "-dir out")
+        with Moves(b.k, OutProtected=1, InSaState=1):
+            check(ping(X, 56, 0.2) is None, "an answer")
+    ping.close()
+
+
 def variants(tap):
     ipsec.loaded()
     with pair() as lab:
@@ -127,6 +190,8 @@ def variants(tap):
         esn(tap, b)
         refused(tap, b)
         sha256_96(tap, b)
+        icv(tap, b)
+        directions(tap, b)
 
 
 if __name__ == "__main__":
