@@ -176,9 +176,11 @@ out_protect(struct kipsec_net *kn, struct sk_buff *skb,
 
 	local_bh_disable();
 	if (unlikely(!kipsec_path_find(kn, pol, fl, &path))) {
-		err = kipsec_path_ask(kn, pol, fl, skb);
+		bool copy = out_own_copy(skb);
+
+		err = kipsec_path_ask(kn, pol, fl, copy ? NULL : skb);
 		local_bh_enable();
-		if (!err)
+		if (!err && !copy)
 			return NF_STOLEN;	/* it waits */
 		kipsec_drop(kn, skb, KIPSEC_DROP_OUT_NO_SA, NULL, pol);
 		return stolen(-EHOSTUNREACH);

@@ -9,6 +9,7 @@
 #	[k: kipsec] 10.0.0.1, 10.1.0.1 ---- wire ---- 10.0.0.2, 10.2.0.1 [x: xfrm]
 import errno
 import os
+import socket
 import sys
 import time
 
@@ -170,6 +171,20 @@ def limits(tap, b):
     equal(b.wire.take(), [], "packets on the wire")
 
 
+def broadcasts(tap, b):
+    with tap.case("a broadcast waits, and goes out once"):
+        everybody = "10.0.0.255"
+        sa = SA(K, everybody, 0x4141, ipsec.GCM, window=0)
+        b.configure(Policy(K, everybody, "out", requests=[transport()]))
+        b.sender.sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        with Moves(b.k, OutNoSa=1):     # of the copy for those who listen here
+            b.sender.send(fill(20), everybody, PORT)
+        equal(b.asked()[0][1:3], (K, everybody), "ends")
+        with Moves(b.k, ("InProtected",), OutProtected=1):
+            b.k.add(sa)
+            b.wire.expect(["%s>%s esp 0x4141 #1 len %d" % (K, everybody, sa.wire_len(28))])
+
+
 def levels(tap, b):
     with tap.case("use: in clear, and asked for; protected once there is an SA"):
         b.configure(Policy(K, X, "out", requests=[transport("use")]))
@@ -267,7 +282,7 @@ def all_of_it(tap):
     with pair() as lab:
         b = Bench(lab)
         tap.on_failure[:] = [b.k.state, b.x.state]
-        for part in (held, limits, levels, ends):
+        for part in (held, limits, broadcasts, levels, ends):
             if part is ends:
                 tap.on_failure.clear()
             part(tap, b)
