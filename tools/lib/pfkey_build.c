@@ -157,6 +157,16 @@ void pfkey_put_replay(struct pfkey_buf *b, uint32_t window, bool esn, uint64_t l
 	r->sadb_x_kipsec_replay_last = last;
 }
 
+void pfkey_put_kipsec_sa(struct pfkey_buf *b, uint16_t icv, uint8_t dir)
+{
+	struct sadb_x_kipsec_sa *sa = pfkey_put(b, SADB_X_EXT_KIPSEC_SA, sizeof(*sa));
+
+	if (!sa)
+		return;
+	sa->sadb_x_kipsec_sa_icv = icv;
+	sa->sadb_x_kipsec_sa_dir = dir;
+}
+
 void pfkey_put_policy(struct pfkey_buf *b, uint16_t type, uint8_t dir, uint32_t id,
 		      uint32_t priority)
 {

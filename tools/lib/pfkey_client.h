@@ -54,6 +54,7 @@ void pfkey_put_natt_type(struct pfkey_buf *b, uint8_t type);
 void pfkey_put_natt_port(struct pfkey_buf *b, int exttype, uint16_t port);
 void pfkey_put_sec_ctx(struct pfkey_buf *b, uint8_t doi, uint8_t alg, const char *label);
 void pfkey_put_replay(struct pfkey_buf *b, uint32_t window, bool esn, uint64_t last);
+void pfkey_put_kipsec_sa(struct pfkey_buf *b, uint16_t icv, uint8_t dir);
 
 /* Requests may follow the policy as long as no other extension has been put. */
 void pfkey_put_policy(struct pfkey_buf *b, uint16_t type, uint8_t dir, uint32_t id,

@@ -80,6 +80,7 @@ static const uint8_t min_size[SADB_X_EXT_KIPSEC_MAX + 1] = {
 	[SADB_X_EXT_KMADDRESS]		= sizeof(struct sadb_x_kmaddress),
 	[SADB_X_EXT_FILTER]		= sizeof(struct sadb_x_filter),
 	[SADB_X_EXT_KIPSEC_REPLAY]	= sizeof(struct sadb_x_kipsec_replay),
+	[SADB_X_EXT_KIPSEC_SA]		= sizeof(struct sadb_x_kipsec_sa),
 };
 
 /* LEN bytes at P start with a whole sockaddr: its length, else 0. */

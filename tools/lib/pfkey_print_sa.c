@@ -172,6 +172,26 @@ static void print_replay(FILE *out, const struct pfkey_msg *m)
 		fprintf(out, "\tesn\n");
 }
 
+/* What is not 0 of "icv=96 dir=in". */
+static void print_kipsec_sa(FILE *out, const struct pfkey_msg *m)
+{
+	const struct sadb_x_kipsec_sa *sa =
+		PFKEY_EXT(m, SADB_X_EXT_KIPSEC_SA, sadb_x_kipsec_sa);
+	unsigned int icv = sa ? sa->sadb_x_kipsec_sa_icv : 0;
+	unsigned int dir = sa ? sa->sadb_x_kipsec_sa_dir : 0;
+
+	if (!icv && !dir)
+		return;
+	fprintf(out, "\t");
+	if (icv)
+		fprintf(out, "icv=%u%s", icv, dir ? " " : "");
+	if (dir == IPSEC_DIR_INBOUND || dir == IPSEC_DIR_OUTBOUND)
+		fprintf(out, "dir=%s", dir == IPSEC_DIR_INBOUND ? "in" : "out");
+	else if (dir)
+		fprintf(out, "dir=%u", dir);
+	fprintf(out, "\n");
+}
+
 #define LIMIT(lt, field)	((uint64_t)((lt) ? (lt)->sadb_lifetime_##field : 0))
 
 static void print_lifetime(FILE *out, const struct pfkey_msg *m)
@@ -227,6 +247,7 @@ void pfkey_print_sa(FILE *out, const struct pfkey_msg *m, bool ports)
 	print_ident(out, m);
 	print_algs(out, m);
 	print_replay(out, m);
+	print_kipsec_sa(out, m);
 	print_lifetime(out, m);
 	pfkey_print_sec_ctx(out, m);
 	fprintf(out, "\tsadb_seq=%u pid=%u refcnt=%u\n", m->hdr->sadb_msg_seq,

@@ -274,6 +274,15 @@ static void print_replay(FILE *out, const void *ext, size_t len)
 		(unsigned long long)r->sadb_x_kipsec_replay_last);
 }
 
+static void print_kipsec_sa(FILE *out, const void *ext, size_t len)
+{
+	const struct sadb_x_kipsec_sa *sa = ext;
+
+	(void)len;
+	fprintf(out, "sadb_x_kipsec_sa{ icv=%u dir=%u }\n", sa->sadb_x_kipsec_sa_icv,
+		sa->sadb_x_kipsec_sa_dir);
+}
+
 static const struct {
 	uint8_t	min;
 	void	(*print)(FILE *out, const void *ext, size_t len);
@@ -302,6 +311,7 @@ static const struct {
 	[SADB_X_EXT_SEC_CTX] = { sizeof(struct sadb_x_sec_ctx), print_sec_ctx },
 	[SADB_X_EXT_KMADDRESS] = { sizeof(struct sadb_x_kmaddress), print_kmaddress },
 	[SADB_X_EXT_KIPSEC_REPLAY] = { sizeof(struct sadb_x_kipsec_replay), print_replay },
+	[SADB_X_EXT_KIPSEC_SA] = { sizeof(struct sadb_x_kipsec_sa), print_kipsec_sa },
 };
 
 void pfkey_print_trace(FILE *out, const void *data, size_t len)

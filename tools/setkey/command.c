@@ -26,6 +26,16 @@ static void reject(struct command *c, const char *why)
 	reject_at(c, c->start, why);
 }
 
+static void check_icv(struct command *c)
+{
+	if (!c->icv)
+		return;
+	if (c->encrypt && c->encrypt->flags & PFKEY_ALG_AEAD)
+		reject_at(c, c->icv_at, "this cipher's ICV has one length only: leave out -icv");
+	else if (!c->auth || c->auth->flags & PFKEY_ALG_NOKEY)
+		reject_at(c, c->icv_at, "-icv needs a hash: -A");
+}
+
 static void check_sa(struct command *c)
 {
 	if (c->type != SADB_ADD && c->type != SADB_UPDATE)
@@ -40,6 +50,7 @@ static void check_sa(struct command *c)
 		reject_at(c, c->esn_at, "-esn needs a replay window: -r");
 	if (c->seq > (c->esn ? SADB_X_KIPSEC_REPLAY_LAST : UINT32_MAX))
 		reject_at(c, c->seq_at, "no such sequence number: -seq");
+	check_icv(c);
 	/* an update without keys tells of a peer's new address or of new lifetimes */
 	if (c->type == SADB_UPDATE && !c->encrypt && !c->auth)
 		return;
@@ -259,6 +270,8 @@ static void put_sa(struct command *c, struct pfkey_buf *b)
 	pfkey_put_sa2(b, c->mode, c->reqid);
 	if (wide)
 		pfkey_put_replay(b, c->replay, c->esn, c->seq);
+	if (c->icv || c->dir)
+		pfkey_put_kipsec_sa(b, c->icv, c->dir);
 }
 
 static void run_sa_pair(struct command *c, const struct sockaddr *src,

@@ -156,6 +156,26 @@ void set_mode(struct command *c, const char *name)
 		bad(c, "-m takes transport, tunnel or any, not \"%s\"", name);
 }
 
+/* How long a hash is, and so what is too much, the kernel knows. */
+void set_icv(struct command *c, unsigned long long bits)
+{
+	if (bits < SADB_X_KIPSEC_ICV_MIN || bits > UINT16_MAX || bits % 32)
+		bad(c, "-icv takes a multiple of 32 bits, %d or more, not %llu",
+		    SADB_X_KIPSEC_ICV_MIN, bits);
+	c->icv = bits;
+	c->icv_at = c->at;
+}
+
+void set_dir(struct command *c, const char *name)
+{
+	if (!strcmp(name, "in"))
+		c->dir = IPSEC_DIR_INBOUND;
+	else if (!strcmp(name, "out"))
+		c->dir = IPSEC_DIR_OUTBOUND;
+	else
+		bad(c, "-dir takes in or out, not \"%s\"", name);
+}
+
 void set_number(struct command *c, uint32_t *field, unsigned long long value, const char *what)
 {
 	if (value > UINT32_MAX)

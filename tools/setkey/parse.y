@@ -99,6 +99,8 @@ static int finish(bool interactive, struct place start)
 %token OPT_CTX			"-ctx"
 %token OPT_ESN			"-esn"
 %token OPT_SEQ			"-seq"
+%token OPT_ICV			"-icv"
+%token OPT_DIR			"-dir"
 %token OPT_NATT			"-natt"
 %token OPT_NATT_MTU		"-natt_mtu"
 %token OPT_HWIF			"-hwif"
@@ -276,6 +278,8 @@ item
 	| OPT_BS NUMBER				{ cmd.soft_bytes = $2; }
 	| OPT_ESN				{ cmd.esn = true; cmd.esn_at = @1; }
 	| OPT_SEQ NUMBER			{ cmd.seq = $2; cmd.seq_at = @2; }
+	| OPT_ICV NUMBER			{ AT(@2); set_icv(&cmd, $2); }
+	| OPT_DIR WORD				{ AT(@2); set_dir(&cmd, $2); free($2); }
 	| OPT_NATT end end
 		{
 			cmd.natt = true;

@@ -103,6 +103,9 @@ struct command {
 	struct place		esn_at;
 	uint64_t		seq;		/* the last one used before */
 	struct place		seq_at;
+	uint16_t		icv;		/* bits; 0: as its RFC has it */
+	struct place		icv_at;
+	uint8_t			dir;		/* IPSEC_DIR_*; _ANY: both */
 	const struct pfkey_alg	*encrypt;	/* or compression */
 	const struct pfkey_alg	*auth;
 	struct key		encrypt_key;
@@ -142,6 +145,8 @@ void set_key_text(struct command *c, struct key *k, const char *text);
 void set_key_hex(struct command *c, struct key *k, const char *digits);
 void set_flag(struct command *c, const char *name);
 void set_mode(struct command *c, const char *name);
+void set_icv(struct command *c, unsigned long long bits);
+void set_dir(struct command *c, const char *name);
 void set_number(struct command *c, uint32_t *field, unsigned long long value, const char *what);
 void set_spi_hex(struct command *c, const char *digits);
 void set_upper(struct command *c, const char *name);
