@@ -36,7 +36,7 @@ PAUSE = 0.003           # between two datagrams of a sender
 SIZE = 60
 INNER = {"transport": 8 + SIZE, "tunnel": 28 + SIZE}
 PORT = 4000
-SECONDS = 5             # for whatever the manager waits for
+SECONDS = 10            # for whatever the manager waits for
 XFRM_SA_GROUP, NETLINK_XFRM = 1 << 2, 6
 
 
@@ -161,6 +161,7 @@ class Stream:
         self.outer = nets[src][0], nets[dst][0]
         self.inner = tuple(nets[e][mode == "tunnel"] for e in (src, dst))
         self.mode, self.sas, self.got, self.packets = mode, [], [], []
+        self.refused = 0                # by an SA that came to its end
         self.sender = Udp(lab[src], self.inner[0])
         self.receiver = Udp(lab[dst], self.inner[1], PORT)
 
@@ -204,6 +205,9 @@ class Stream:
 
     def listen(self):
         self.got += [struct.unpack_from("!I", d)[0] for d in self.receiver.all(None, 0)]
+        lost = self.got[-1] + 1 - len(self.got) if self.got else 0
+        check(lost <= self.refused, "of %s %d lost before %s" % (
+            self.inner, lost, self.got[-1:]))
 
     def arrived(self, spi):
         """Has a datagram that this SA protects come in?"""
@@ -301,6 +305,7 @@ class Bench:
         k, x = Moves(self.k), Moves(self.x)
         with k, x:
             for s in self.streams:
+                s.refused = refused
                 s.start()
             try:
                 self.more(5)
@@ -392,9 +397,9 @@ def rekey(tap, lab):
             "kipsec" if other is KipsecEnd else "xfrm", mode, *prefer_old, REKEYS),
             again_and_again, other, mode, prefer_old)
     case("prefered_oldsa 0 1: soft and hard limits of time", soft_and_hard_limit,
-         KipsecEnd, "tunnel", (0, 1), limits=Limits(soft=(0, 1), hard=(0, 3)))
+         KipsecEnd, "tunnel", (0, 1), limits=Limits(soft=(0, 1), hard=(0, 5)))
     case("prefered_oldsa 0 1: soft limit of bytes", soft_limit,
-         KipsecEnd, "transport", (0, 1), limits=Limits(soft=(3000, 0), hard=(30000, 0)))
+         KipsecEnd, "transport", (0, 1), limits=Limits(soft=(3000, 0), hard=(90000, 0)))
     case("prefered_oldsa 1 1: hard limit of bytes alone: the datagram beyond it is refused",
          hard_limit, KipsecEnd, "transport", (1, 1), limits=Limits(hard=(6000, 0)), refused=1)
 
