@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Ten thousand SAs and policies: read from one file, dumped whole (also to a
-# reader that takes its time), the right one found, deleted again.
+# reader that takes its time), the right one found, deleted again, or gone by
+# themselves. KIPSEC_SCALE=100000 in the environment makes it so many, in a machine
+# with 3 GiB of memory.
 #
 #	[k: kipsec] 10.0.0.1 ---- wire ---- 10.0.0.2 [x: routes 10.16.0.0/12]
 import os
@@ -13,6 +15,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import ipsec                                                    # noqa: E402
+import pfkey                                                    # noqa: E402
 from ipsec import SA, Kipsec, Policy, transport                 # noqa: E402
 from ktap import Skip, check, equal, run                        # noqa: E402
 from netns import pair                                          # noqa: E402
@@ -20,6 +23,7 @@ from traffic import Udp                                         # noqa: E402
 from wire import Capture, fill                                  # noqa: E402
 
 K = "10.0.0.1"
+HUGE = 100000
 COUNT = int(os.environ.get("KIPSEC_SCALE", "10000"))
 SADB_DUMP, SPDDUMP = 10, 18
 
@@ -61,6 +65,78 @@ def dump(ns, kind, slow):
             break
     s.close()
     return messages
+
+
+class Manager:
+    """Adds what ends in the same second, and counts what it is told of that."""
+
+    def __init__(self, ns):
+        with ns:
+            self.key = pfkey.Key()
+        self.key.sock.setsockopt(socket.SOL_SOCKET, 33, 256 << 20)      # SO_RCVBUFFORCE
+        self.key.ok(pfkey.REGISTER, pfkey.ESP)
+        self.ended = {pfkey.EXPIRE: 0, pfkey.SPDEXPIRE: 0}
+
+    def read(self):
+        """The next message's type and errno, unread but for that: there are many."""
+        m = self.key.sock.recv(4096)
+        if m[1] in self.ended:
+            self.ended[m[1]] += 1
+        return m[1], m[2]
+
+    def add(self, data, *patches):
+        """A message, with (offset, bytes) changed in it."""
+        data = bytearray(data)
+        for at, new in patches:
+            data[at:at + len(new)] = new
+        self.key.sock.send(data)
+        answer = self.read()
+        while answer[0] != data[1]:
+            answer = self.read()
+        equal(answer, (data[1], 0), "type and errno")
+
+    def fill(self, count):
+        end = time.clock_gettime(time.CLOCK_BOOTTIME) + max(5, count // 1500)
+        limit = pfkey.lifetime(pfkey.HARD, add=1)
+        mark = "99.88.77.66"
+        key = pfkey.key(pfkey.KEY_AUTH, bytes(range(32)))
+        add = self.key.pack(pfkey.ADD, pfkey.ESP,
+                            pfkey.sa(1, 32, pfkey.SHA256, pfkey.NULL), limit,
+                            *pfkey.ends(K, mark), key)
+        spdadd = self.key.pack(pfkey.SPDADD, 0, limit, pfkey.selector(K + "/32", mark + "/32"),
+                               pfkey.policy(pfkey.OUT, requests=[pfkey.request()]))
+        places = [m.index(socket.inet_aton(mark)) for m in (add, spdadd)]
+        for n in range(count):
+            dst = socket.inet_aton(peer(n))
+            left = struct.pack("=Q", max(1, int(end) - int(time.clock_gettime(
+                time.CLOCK_BOOTTIME))))
+            self.add(add, (16 + 4, struct.pack("!I", sa(n).spi)), (32 + 16, left),
+                     (places[0], dst))
+            self.add(spdadd, (16 + 16, left), (places[1], dst))
+
+    def wait(self, count, longest):
+        """Until all have ended; the seconds between the first one's end and the last's."""
+        self.key.sock.settimeout(longest)
+        first = None
+        while min(self.ended.values()) < count:
+            self.read()
+            first = first or time.monotonic()
+        return time.monotonic() - (first or time.monotonic())
+
+
+def limits(tap, k):
+    with tap.case("%d SAs and policies end in the same second" % COUNT):
+        m, before = Manager(k.ns), k.counters()["PfkeyLost"]
+        took = seconds(lambda: m.fill(COUNT))
+        ending = m.wait(COUNT, max(10, COUNT // 1000))
+        print("# took %.1f s to add, %.1f s to end" % (took, ending))
+        equal(m.ended, {pfkey.EXPIRE: COUNT, pfkey.SPDEXPIRE: COUNT}, "messages")
+        equal(k.setkey(None, args=("-D",)).strip(), "No SAD entries.", "setkey -D")
+        equal(k.setkey(None, args=("-DP",)).strip(), "No SPD entries.", "setkey -DP")
+        m.key.sock.setblocking(False)
+        m.key.quiet()
+        equal(k.counters()["PfkeyLost"], before, "PfkeyLost")
+        m.key.close()
 
 
 def scale(tap):
@@ -118,6 +194,10 @@ def scale(tap):
             equal(k.setkey(None, args=("-D",)).strip(), "No SAD entries.", "setkey -D")
             equal(k.setkey(None, args=("-DP",)).strip(), "No SPD entries.", "setkey -DP")
         os.unlink(path)
+        limits(tap, k)
+        if COUNT < HUGE:
+            with tap.case("%d SAs and policies" % HUGE):
+                raise Skip("takes minutes, see KIPSEC_SCALE above")
 
 
 if __name__ == "__main__":
