@@ -7,15 +7,14 @@
 #
 #	[a: iked, kipsec] 10.0.0.1, fd00::1 ---- wire ---- 10.0.0.2, fd00::2 [b: the same]
 import os
-import shutil
-import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import ipsec                                                    # noqa: E402
+from daemons import Daemon, Iked, kipsec_sas                    # noqa: E402
 from ipsec import Kipsec                                        # noqa: E402
-from ktap import Skip, check, equal, run                        # noqa: E402
+from ktap import check, equal, run                              # noqa: E402
 from netns import pair, wait_for                                # noqa: E402
 from traffic import Ping, Udp                                   # noqa: E402
 from wire import ESP, ICMP6, UDP, Capture, fill                 # noqa: E402
@@ -26,32 +25,10 @@ PORT = 4000
 CHILDREN = ["enc aes-128 auth hmac-sha1", "enc aes-256 auth hmac-sha2-512"]
 
 
-class Daemon:
-    def __init__(self, ns, own, peer, mode, child, lifetime):
-        base = "/run/" + ns.name
-        self.ns, self.log = ns, base + ".log"
-        with open(base + ".conf", "w") as f:
-            os.chmod(base + ".conf", 0o600)
-            f.write('ikev2 "t" %s esp from %s to %s local %s peer %s \\\n'
-                    '\tikesa enc aes-256 auth hmac-sha2-256 group curve25519 childsa %s \\\n'
-                    '\tikelifetime 0 lifetime %d psk "sesame"\n' %
-                    (mode, own, peer, own, peer, child, lifetime))
-        self.command = ["iked", "-dv", "-s", base + ".sock", "-f", base + ".conf"]
-        self.start()
-
-    def start(self):
-        with open(self.log, "a") as f:
-            self.process = self.ns.popen(*self.command, stdout=f, stderr=subprocess.STDOUT)
-
-    def kill(self, how="-TERM"):
-        # its children too, which have the network
-        subprocess.run(["pkill", how, "-s", "0", "-P", str(self.process.pid)], check=False)
-        self.process.send_signal(9 if how == "-KILL" else 15)
-        self.process.wait()
-
-    def tail(self):
-        with open(self.log) as f:
-            return f.read().splitlines()[-15:]
+CONF = """ikev2 "t" %s esp from %s to %s local %s peer %s \\
+    ikesa enc aes-256 auth hmac-sha2-256 group curve25519 childsa %s \\
+    ikelifetime 0 lifetime %d psk "sesame"
+"""
 
 
 class Pair:
@@ -63,24 +40,23 @@ class Pair:
         self.k = [Kipsec(self.lab[n]) for n in "ab"]
         tap.on_failure[:] = [k.state for k in self.k] + [self.logs]
         own, peer = self.ends
-        self.daemons = [Daemon(self.lab["b"], peer, own, "passive", child, lifetime),
-                        Daemon(self.lab["a"], own, peer, "active", child, lifetime)]
+        for ns, mode, one, other in (("b", "passive", peer, own), ("a", "active", own, peer)):
+            Iked(self.lab[ns], CONF % (mode, one, other, one, other, child, lifetime))
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exc):
-        for d in self.daemons:
-            d.kill("-KILL")
+        while Daemon.running:
+            Daemon.running.pop().kill()
         self.lab.close()
 
     def logs(self):
-        return [line for d in self.daemons for line in d.tail()]
+        return [line for d in Daemon.running for line in d.tail()]
 
     def spis(self):
         """Of SAs in use, on both ends."""
-        return [{sa.split("(")[0] for sa in k.setkey(None, args=("-D",), check=False).split("spi=")
-                 if "state=mature" in sa} for k in self.k]
+        return [{sa.spi for sa in kipsec_sas(self.lab[n])} for n in "ab"]
 
     def stands(self, but=(), wait=60):
         def both():
@@ -134,16 +110,15 @@ def restarted(tap):
     with Pair(tap, 4, CHILDREN[0]) as p:
         with tap.case("a daemon is killed and comes again: new SAs, and what flows is protected"):
             before = p.stands()
-            p.daemons[1].kill("-KILL")
-            p.daemons[1].start()
+            iked = Daemon.running[1]
+            iked.kill()
+            iked.start()
             p.stands(before)
             p.echoes()
 
 
 def iked(tap):
     ipsec.loaded()
-    if not shutil.which("iked"):
-        raise Skip("there is no iked here (package openiked)")
     for part in (negotiated, rekeyed, restarted):
         part(tap)
 

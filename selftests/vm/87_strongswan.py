@@ -1,0 +1,194 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+# Suite: full
+#
+# OpenIKED with kipsec and strongSwan with xfrm negotiate: neither daemon and
+# neither stack knows the other. Who begins, rekeying by strongSwan under traffic,
+# each of the daemons killed, an end by agreement.
+#
+#	10.1.0.1 [a: iked, kipsec] 10.0.0.1 ---- wire ---- 10.0.0.2 [b: charon, xfrm] 10.2.0.1
+#
+# The ciphers are those that OpenIKED 7.2 offers over PF_KEY on Linux. SHA-256 it
+# negotiates, and then refuses itself ("pfkey_sa: unsupported integrity algorithm
+# HMAC_SHA2_256_128", before any message to the kernel); AES-GCM it leaves out of
+# the policy that it prints when it reads its file, and chooses no such proposal.
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import ipsec                                                    # noqa: E402
+from daemons import (Charon, Iked, Stream, ended, kipsec_policies, kipsec_sas,  # noqa: E402
+                     stream_until, xfrm_sas)
+from ipsec import SA, Kipsec, Moves, Xfrm, alg, auth            # noqa: E402
+from ktap import check, equal, run                              # noqa: E402
+from netns import pair, wait_for                                # noqa: E402
+from traffic import Ping                                        # noqa: E402
+from wire import ESP, UDP, Capture                              # noqa: E402
+
+A, B = "10.0.0.1", "10.0.0.2"
+IKED = """ikev2 "t" %s %s esp from %s to %s local 10.0.0.1 peer 10.0.0.2 \\
+    ikesa enc aes-256 auth hmac-sha2-256 group modp2048 childsa %s \\
+    srcid a.test dstid b.test ikelifetime 0 lifetime 3600 psk "sesame"
+set enforcesingleikesa
+"""
+CHARON = """
+connections { t {
+    version = 2
+    local_addrs = 10.0.0.2
+    remote_addrs = 10.0.0.1
+    proposals = aes256-sha256-modp2048
+    dpd_delay = 2s
+    mobike = no
+    local { auth = psk
+            id = b.test }
+    remote { auth = psk
+             id = a.test }
+    children { c { mode = %s
+                   esp_proposals = %s
+                   local_ts = %s
+                   remote_ts = %s } } } }
+secrets { ike { secret = sesame } }
+"""
+# As OpenIKED says it, as strongSwan does, and what it comes to.
+SHA1 = ("enc aes-128 auth hmac-sha1", "aes128-sha1", (alg("aes-cbc", 128), auth("hmac-sha1")))
+SHA512 = ("enc aes-256 auth hmac-sha2-512", "aes256-sha512",
+          (alg("aes-cbc", 256), auth("hmac-sha512")))
+NETS, HOSTS = ("10.1.0.0/24", "10.2.0.0/24"), (A, B)
+
+
+class Both:
+    def __init__(self, tap, mode, child, ends, begins):
+        self.mode, self.algs, self.begins = mode, child[2], begins
+        self.lab = pair("a", "b")
+        self.k, self.x, self.wire = Kipsec(self.lab["a"]), Xfrm(self.lab["b"]), Capture(self.lab)
+        self.ends = ("10.1.0.1", "10.2.0.1") if ends == NETS else ends
+        tap.on_failure[:] = [self.k.state, self.x.state, self.said]
+        self.iked = self.charon = None
+        self.charon = Charon(self.lab["b"], CHARON % (mode, child[1], *ends[::-1]))
+        self.iked = Iked(self.lab["a"], IKED % (
+            "active" if begins == "iked" else "passive", mode, *ends, child[0]))
+        if begins == "charon":
+            self.initiate()
+
+    def said(self):
+        return [line for d in (self.iked, self.charon) if d for line in d.tail()]
+
+    def initiate(self):
+        self.charon.swanctl("--initiate", "--child", "c", "--timeout", "30")
+
+    def agreed(self, but=(), wait=60):
+        """Both stacks have the same two SAs, which are not those."""
+        def both():
+            k, x = kipsec_sas(self.lab["a"]), xfrm_sas(self.lab["b"])
+            good = k == x and not k & set(but) and \
+                {(s.src, s.dst, s.mode) for s in k} == {(A, B, self.mode), (B, A, self.mode)}
+            return k if good and len(k) == 2 else None
+        sas = wait_for(both, wait, 0.3)
+        check(sas, "after %d seconds kipsec has %s, xfrm %s" %
+              (wait, kipsec_sas(self.lab["a"]), xfrm_sas(self.lab["b"])))
+        return sas
+
+    def esp(self):
+        """Of what came over the wire; the rest is IKE."""
+        packets = self.wire.take()
+        equal({p.proto for p in packets} - {ESP, UDP}, set(), "other protocols")
+        equal([str(p) for p in packets if p.proto == UDP and p.payload[:4] != b"\1\xf4\1\xf4"], [],
+              "UDP that is not from port 500 to 500")
+        return [p for p in packets if p.proto == ESP]
+
+    def echoes(self, sas):
+        """Each end pings the other, protected by just these SAs."""
+        self.wire.flush()
+        with Moves(self.k, InProtected=2, OutProtected=2), Moves(self.x):
+            for ns, own, peer in (("a", *self.ends), ("b", *self.ends[::-1])):
+                ping = Ping(self.lab[ns], own)
+                check(ping(peer, 100, timeout=10) is not None, "%s: no answer" % ns)
+                ping.close()
+        size = SA(A, B, 0, self.algs).wire_len(108 + 20 * (self.mode == "tunnel"))
+        a, b = ((s.src, s.dst, s.spi, size) for s in sorted(sas))
+        equal([(p.src, p.dst, p.spi, p.len) for p in self.esp()], [a, b, b, a], "ESP")
+
+
+def negotiated(tap, p, what):
+    with tap.case("%s: the same SAs on both ends, and only ESP between them" % what):
+        sas = p.agreed()
+        p.echoes(sas)
+
+
+def rekeyed(tap, p):
+    with tap.case("strongSwan rekeys under traffic: the new SAs take over, what is lost is counted"):
+        old = p.agreed()
+        p.wire.flush()
+        streams = [Stream(p.lab, ("a", p.ends[0]), ("b", p.ends[1])),
+                   Stream(p.lab, ("b", p.ends[1]), ("a", p.ends[0]))]
+        k, x = p.k.counters(), p.x.counters()
+        swanctl = subprocess.Popen(["swanctl", "--rekey", "--child", "c", "--uri",
+                                    "unix://%s.vici" % p.charon.base], env=p.charon.env,
+                                   stdout=subprocess.DEVNULL)
+        stream_until(lambda: swanctl.poll() is not None and not kipsec_sas(p.lab["a"]) & old,
+                     streams)
+        lost = [s.lost() for s in streams]
+        k, x = ({n: now[n] - then[n] for n in now} for now, then in
+                ((p.k.counters(), k), (p.x.counters(), x)))
+        new = p.agreed(old)
+        # OpenIKED uses the new SA at once, and strongSwan has yet to read its answer.
+        equal(lost, [x["XfrmInNoStates"], k["InUnknownSpi"] + k["InSaState"]], "lost")
+        check(max(lost) <= 10, "%s of %d datagrams were lost" % (lost, streams[0].sent))
+        moved(p.esp(), old, new)
+        for s in streams:
+            s.close()
+        p.echoes(new)
+
+
+def moved(packets, old, new):
+    """From the old SA to the new one, once, both ways."""
+    for src in (A, B):
+        order = [q.spi for q in packets if q.src == src]
+        first, then = ([s.spi for s in sas if s.src == src] for sas in (old, new))
+        equal(list(dict.fromkeys(order)), first + then, "SPIs from %s" % src)
+        equal(order, sorted(order, key=(first + then).index), "their order")
+
+
+def closed(tap, p):
+    with tap.case("strongSwan ends it: no SA and no policy is left on either end"):
+        p.agreed()
+        p.charon.swanctl("--terminate", "--ike", "t", "--timeout", "30")
+        check(wait_for(lambda: not kipsec_sas(p.lab["a"]) | xfrm_sas(p.lab["b"]), 30, 0.2) and
+              wait_for(lambda: not kipsec_policies(p.lab["a"]), 30, 0.2), "SAs or policies are left")
+
+
+def killed(tap, p):
+    with tap.case("iked is killed: strongSwan finds that it is, and with the next there are new SAs"):
+        old = p.agreed()
+        p.iked.kill()
+        check(wait_for(lambda: not xfrm_sas(p.lab["b"]), 60, 0.3), "strongSwan's SAs stay")
+        p.iked.start()
+        p.echoes(p.agreed(old))
+    with tap.case("strongSwan is killed: its next one tells iked, which replaces the SAs"):
+        old = p.agreed()
+        p.charon.kill()
+        # What was strongSwan's stays with xfrm; its next one neither knows nor flushes it.
+        p.x.flush()
+        p.charon.start()
+        p.initiate()
+        p.echoes(p.agreed(old))
+
+
+def strongswan(tap):
+    ipsec.loaded()
+    with ended():
+        p = Both(tap, "tunnel", SHA1, NETS, "charon")
+        with p.lab:
+            negotiated(tap, p, "tunnel between networks, AES-128 and SHA-1, strongSwan begins")
+            rekeyed(tap, p)
+            closed(tap, p)
+    with ended():
+        p = Both(tap, "transport", SHA512, HOSTS, "iked")
+        with p.lab:
+            negotiated(tap, p, "transport, AES-256 and SHA-512, OpenIKED begins")
+            killed(tap, p)
+
+
+if __name__ == "__main__":
+    run(strongswan)
