@@ -12,7 +12,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import ipsec                                                    # noqa: E402
-from daemons import Daemon, Iked, kipsec_sas                    # noqa: E402
+from daemons import Daemon, Iked, kipsec_policies, kipsec_sas   # noqa: E402
 from ipsec import Kipsec                                        # noqa: E402
 from ktap import check, equal, run                              # noqa: E402
 from netns import pair, wait_for                                # noqa: E402
@@ -62,7 +62,8 @@ class Pair:
         def both():
             a, b = self.spis()
             # b may keep those that a forgot, until it finds that a is another one
-            return len(a) >= 2 and a <= b and not a & set(but)
+            return len(a) >= 2 and a <= b and not a & set(but) and \
+                [kipsec_policies(self.lab[n]) for n in "ab"] == [3, 3]      # they come last
         check(wait_for(both, wait, 0.3), "no SAs within %d seconds: %s" % (wait, self.spis()))
         return self.spis()[0]
 

@@ -78,12 +78,13 @@ class Both:
         self.charon.swanctl("--initiate", "--child", "c", "--timeout", "30")
 
     def agreed(self, but=(), wait=60):
-        """Both stacks have the same two SAs, which are not those."""
+        """Both stacks have the same two SAs, which are not those; the policies come last."""
         def both():
             k, x = kipsec_sas(self.lab["a"]), xfrm_sas(self.lab["b"])
             good = k == x and not k & set(but) and \
                 {(s.src, s.dst, s.mode) for s in k} == {(A, B, self.mode), (B, A, self.mode)}
-            return k if good and len(k) == 2 else None
+            good = good and len(k) == 2 and kipsec_policies(self.lab["a"]) == 3
+            return k if good and "dir out" in self.lab["b"].run("ip", "xfrm", "policy") else None
         sas = wait_for(both, wait, 0.3)
         check(sas, "after %d seconds kipsec has %s, xfrm %s" %
               (wait, kipsec_sas(self.lab["a"]), xfrm_sas(self.lab["b"])))
