@@ -20,8 +20,8 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import ipsec                                                    # noqa: E402
-from daemons import Daemon, Iked, Stream, ended, kipsec_policies, kipsec_sas, \
-    stream_until                                                # noqa: E402
+from daemons import (Daemon, Iked, Stream, ended, kipsec_policies,  # noqa: E402
+                     kipsec_sas, stream_until)
 from ipsec import Kipsec, Moves, Policy, transport              # noqa: E402
 from ktap import check, equal, run                              # noqa: E402
 from netns import Lab, pair, wait_for                           # noqa: E402
