@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import pfkey
 from ktap import Failed, Skip, check, equal
-from netns import wait_for
+from netns import Lab, wait_for
 from traffic import Udp
-from wire import fill
+from wire import UDP, fill
 
 RUN = "/run"
 MODES = {0: "any", 1: "transport", 2: "tunnel"}
@@ -63,8 +63,13 @@ def xfrm_sas(ns):
     """xfrm's; those that it has an SPI for and no keys yet do not count."""
     found = re.findall(r"^src (\S+) dst (\S+)\n\s+proto esp spi (\S+) reqid \S+ mode (\S+)\n"
                        r"((?:\s.*\n)*)", ns.run("ip", "xfrm", "state"), re.M)
-    return {State(src, dst, int(spi, 16), mode) for src, dst, spi, mode, rest in found
-            if "enc" in rest}
+    return {State(src, dst, int(spi, 16), mode, _encap(rest)) for src, dst, spi, mode, rest in found
+            if "enc" in rest.split()}
+
+
+def _encap(text):
+    ports = re.search(r"espinudp sport (\d+) dport (\d+)", text)
+    return ports and tuple(map(int, ports.groups()))
 
 
 # --- daemons ---
@@ -188,6 +193,54 @@ class Charon(Daemon):
                            text=True, check=False, timeout=60)
         if p.returncode:
             raise Failed("swanctl %s: %s" % (" ".join(words), p.stdout))
+
+
+# --- through a NAT ---
+
+INSIDE, OUTSIDE, GATEWAY = "192.168.1.2", "10.0.0.9", "10.0.0.1"
+
+
+def natted():
+    """Namespaces inside and gate, and a NAT between them that changes every port.
+
+    [inside] 192.168.1.2 -- w0 -- 192.168.1.1 [n] 10.0.0.9 -- w1 -- 10.0.0.1 [gate] 10.1.0.1
+    """
+    lab = Lab("inside", "n", "gate")
+    lab.wire("inside:%s/24" % INSIDE, "n:192.168.1.1/24:eth1")
+    lab.wire("n:%s/24" % OUTSIDE, "gate:%s/24" % GATEWAY)
+    lab["n"].sysctl("net.ipv4.ip_forward", 1)
+    lab["inside"].ip("route add default via 192.168.1.1")
+    lab["gate"].ip("link add net0 type dummy", "link set net0 up", "addr add 10.1.0.1/24 dev net0",
+                   # a gateway needs a way to whom it answers, if only to its tunnel
+                   "route add 192.168.1.0/24 via %s src 10.1.0.1" % OUTSIDE)
+    lab["n"].run("nft", "-f", "-", stdin="""
+        table ip nat {
+            chain post {
+                type nat hook postrouting priority 100;
+                oifname eth0 meta l4proto udp masquerade to :61000-61999;
+            }
+        }""")
+    return lab
+
+
+def through_nat(inner, outer):
+    """SAs of both ends have the ports that the NAT made."""
+    equal({s[:2] + s.ports for s in inner},
+          {(INSIDE, GATEWAY, 4500, 4500), (GATEWAY, INSIDE, 4500, 4500)}, "behind the NAT")
+    port = next(s.ports[0] for s in outer if s.dst == GATEWAY)
+    check(61000 <= port <= 61999, "the port before the NAT: %d" % port)
+    equal({s[:2] + s.ports for s in outer},
+          {(OUTSIDE, GATEWAY, port, 4500), (GATEWAY, OUTSIDE, 4500, port)}, "before the NAT")
+    equal({s.spi for s in inner}, {s.spi for s in outer}, "SPIs")
+
+
+def in_udp(packets, sas):
+    """All is ESP in UDP as the SAs say, or IKE, by its marker, or a keepalive of one byte."""
+    seen = {(p.proto, p.src, p.dst) + tuple(
+        int.from_bytes(p.payload[at:end], "big") for at, end in ((0, 2), (2, 4), (8, 12)))
+        for p in packets if len(p.payload) > 9}
+    equal({s for s in seen if s[5]},
+          {(UDP, s.src, s.dst) + s.ports + (s.spi,) for s in sas}, "on the wire")
 
 
 # --- what flows meanwhile ---

@@ -8,7 +8,7 @@
 #
 #	10.1.0.1, fd01::1 [a: iked, kipsec] 10.0.0.1, fd00::1 ---- wire ----
 #		10.0.0.2, fd00::2 [b: the same] 10.2.0.1, fd02::1
-#	[a] 192.168.1.2 -- w0 -- 192.168.1.1 [n: NAT] 10.0.0.9 -- w1 -- 10.0.0.1 [b]
+#	[inside: the same] 192.168.1.2 -- [n: NAT] 10.0.0.9 -- wire -- 10.0.0.1 [gate: the same]
 #
 # Not here, for OpenIKED 7.2 has it not on Linux: that a peer fell silent. It learns
 # that from an SA's last use, which PF_KEY of Linux does not have, or by 300 seconds
@@ -20,13 +20,13 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import ipsec                                                    # noqa: E402
-from daemons import (Daemon, Iked, Stream, ended, kipsec_policies,  # noqa: E402
-                     kipsec_sas, stream_until)
+from daemons import (GATEWAY, INSIDE, Daemon, Iked, Stream, ended, in_udp,  # noqa: E402
+                     kipsec_policies, kipsec_sas, natted, stream_until, through_nat)
 from ipsec import Kipsec, Moves, Policy, transport              # noqa: E402
 from ktap import check, equal, run                              # noqa: E402
-from netns import Lab, pair, wait_for                           # noqa: E402
+from netns import pair, wait_for                                # noqa: E402
 from traffic import Ping, tcp_copy                              # noqa: E402
-from wire import ESP, UDP, Capture                              # noqa: E402
+from wire import ESP, Capture                                   # noqa: E402
 
 CONF = """ikev2 "t" %(how)s esp from %(net)s to %(far)s local %(own)s peer %(peer)s \\
     ikesa enc aes-256 auth hmac-sha2-256 group curve25519 childsa enc aes-128 auth hmac-sha1 \\
@@ -39,28 +39,30 @@ PKI = "/run/pki"
 class Pair:
     """Two hosts and their daemons; ends: those of each, networks: of each."""
 
-    def __init__(self, tap, lab, ends, networks, how, life="3600", auth=PSK, peer=None, wire="w0"):
-        self.lab, self.ends = lab, ends
-        self.k, self.wire = [Kipsec(lab[n]) for n in "ab"], Capture(lab, wire)
+    def __init__(self, tap, lab, ends, networks, how, life="3600", auth=PSK, peer=None, wire="w0",
+                 names=("a", "b")):
+        self.ns, self.wire = [lab[n] for n in names], Capture(lab, wire)
+        self.k = [Kipsec(ns) for ns in self.ns]
         tap.on_failure[:] = [k.state for k in self.k] + [
             lambda: [line for d in Daemon.running for line in d.tail()]]
-        self.start("b", "a", ends[1], peer or ends[0], networks[::-1], how[1], life, auth)
-        self.start("a", "b", *ends, networks, how[0], life, auth)
+        self.start(1, ends[1], peer or ends[0], networks[::-1], how[1], life, auth)
+        self.start(0, *ends, networks, how[0], life, auth)
 
-    def start(self, name, other, own, peer, networks, how, life, auth):
+    def start(self, which, own, peer, networks, how, life, auth):
+        name, other = "ab"[which], "ba"[which]
         text = CONF % dict(how=how, net=networks[0], far=networks[1], own=own, peer=peer,
                            name=name, other=other, life=life, auth=auth)
-        Iked(self.lab[name], text, PKI + "/" + name if not auth else None)
+        Iked(self.ns[which], text, PKI + "/" + name if not auth else None)
 
     def sas(self):
-        return [kipsec_sas(self.lab[n]) for n in "ab"]
+        return [kipsec_sas(ns) for ns in self.ns]
 
     def agreed(self, mode="tunnel", wait=60):
         """The same two SAs on both ends, in that mode; the policies come last."""
         def both():
             a, b = self.sas()
             good = {s.spi for s in a} == {s.spi for s in b} and len(a) == len(b) == 2
-            return a if good and [kipsec_policies(self.lab[n]) for n in "ab"] == [3, 3] else None
+            return a if good and [kipsec_policies(ns) for ns in self.ns] == [3, 3] else None
         sas = wait_for(both, wait, 0.3)
         check(sas, "no SAs on which both agree within %d seconds: %s" % (wait, self.sas()))
         equal({s.mode for s in sas}, {mode}, "mode")
@@ -71,10 +73,10 @@ class Pair:
         self.wire.flush()
         moves = dict(InProtected=2 * n, OutProtected=2 * n)
         with Moves(self.k[0], **moves), Moves(self.k[1], **moves):
-            for ns, own, peer in (("a", src, dst), ("b", dst, src)):
-                ping = Ping(self.lab[ns], own)
+            for ns, own, peer in zip(self.ns, (src, dst), (dst, src)):
+                ping = Ping(ns, own)
                 for _ in range(n):
-                    check(ping(peer, 100, timeout=10) is not None, "%s: no answer" % ns)
+                    check(ping(peer, 100, timeout=10) is not None, "%s: no answer" % ns.name)
                 ping.close()
 
     def only_esp(self, sas):
@@ -170,46 +172,20 @@ def first_packet(tap):
 
 
 def nat(tap):
-    own, out, peer = "192.168.1.2", "10.0.0.9", "10.0.0.1"
-    with Lab("a", "n", "b") as lab, ended():
-        lab.wire("a:%s/24" % own, "n:192.168.1.1/24:eth1")
-        lab.wire("n:%s/24" % out, "b:%s/24" % peer)
-        lab["n"].sysctl("net.ipv4.ip_forward", 1)
-        lab["a"].ip("route add default via 192.168.1.1")
-        # a gateway needs a way to whom it answers, if only to its tunnel
-        lab["b"].ip("route add 192.168.1.0/24 via %s src %s" % (out, peer))
-        lab["n"].run("nft", "-f", "-", stdin="""
-            table ip nat {
-                chain post {
-                    type nat hook postrouting priority 100;
-                    oifname eth0 meta l4proto udp masquerade to :61000-61999;
-                }
-            }""")
-        p = Pair(tap, lab, (own, peer), (own, peer), ("active tunnel", "passive tunnel"),
-                 peer="any", wire="w1")
+    with natted() as lab, ended():
+        ends = (INSIDE, GATEWAY)
+        p = Pair(tap, lab, ends, ends, ("active tunnel", "passive tunnel"), peer="any", wire="w1",
+                 names=("inside", "gate"))
         with tap.case("a NAT between them: ESP in UDP, addresses and ports as the SAs say"):
             p.agreed()
             inner, outer = p.sas()
-            equal({s.ports for s in inner}, {(4500, 4500)}, "ports behind the NAT")
-            port = next(s.ports[0] for s in outer if s.dst == peer)
-            check(61000 <= port <= 61999, "the port before the NAT: %d" % port)
-            equal({s[:2] + s.ports for s in outer},
-                  {(out, peer, port, 4500), (peer, out, 4500, port)}, "outer addresses, ports")
-            p.echoes(own, peer, 3)
-            as_said(p, outer)
+            through_nat(inner, outer)
+            p.echoes(*ends, 3)
+            in_udp(p.wire.take(), outer)
         with tap.case("TCP through it, both ways"):
-            tcp_copy(lab["a"], lab["b"], peer, 50000, src=own)
-            tcp_copy(lab["b"], lab["a"], own, 50000, port=5002, src=peer)
-            as_said(p, outer)
-
-
-def as_said(p, sas):
-    """All on the wire is ESP in UDP, with the SAs' addresses, ports and SPIs."""
-    seen = {(q.proto, q.src, q.dst) + tuple(
-        int.from_bytes(q.payload[at:end], "big") for at, end in ((0, 2), (2, 4), (8, 12)))
-        for q in p.wire.take()}
-    seen = {s for s in seen if s[5]}                # the rest is IKE, by its marker
-    equal(seen, {(UDP, s.src, s.dst) + s.ports + (s.spi,) for s in sas}, "on the wire")
+            tcp_copy(lab["inside"], lab["gate"], GATEWAY, 50000, src=INSIDE)
+            tcp_copy(lab["gate"], lab["inside"], INSIDE, 50000, port=5002, src=GATEWAY)
+            in_udp(p.wire.take(), outer)
 
 
 def more(tap):

@@ -4,9 +4,10 @@
 #
 # OpenIKED with kipsec and strongSwan with xfrm negotiate: neither daemon and
 # neither stack knows the other. Who begins, rekeying by strongSwan under traffic,
-# each of the daemons killed, an end by agreement.
+# each of the daemons killed, an end by agreement, a NAT between them.
 #
 #	10.1.0.1 [a: iked, kipsec] 10.0.0.1 ---- wire ---- 10.0.0.2 [b: charon, xfrm] 10.2.0.1
+#	[inside: charon, xfrm] 192.168.1.2 -- [n: NAT] 10.0.0.9 -- wire -- 10.0.0.1 [gate: iked, kipsec]
 #
 # The ciphers are those that OpenIKED 7.2 offers over PF_KEY on Linux. SHA-256 it
 # negotiates, and then refuses itself ("pfkey_sa: unsupported integrity algorithm
@@ -18,8 +19,8 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import ipsec                                                    # noqa: E402
-from daemons import (Charon, Iked, Stream, ended, kipsec_policies, kipsec_sas,  # noqa: E402
-                     stream_until, xfrm_sas)
+from daemons import (INSIDE, Charon, Daemon, Iked, Stream, ended, in_udp,  # noqa: E402
+                     kipsec_policies, kipsec_sas, natted, stream_until, through_nat, xfrm_sas)
 from ipsec import SA, Kipsec, Moves, Xfrm, alg, auth            # noqa: E402
 from ktap import check, equal, run                              # noqa: E402
 from netns import pair, wait_for                                # noqa: E402
@@ -27,7 +28,7 @@ from traffic import Ping                                        # noqa: E402
 from wire import ESP, UDP, Capture                              # noqa: E402
 
 A, B = "10.0.0.1", "10.0.0.2"
-IKED = """ikev2 "t" %s %s esp from %s to %s local 10.0.0.1 peer 10.0.0.2 \\
+IKED = """ikev2 "t" %s %s esp from %s to %s local 10.0.0.1 peer %s \\
     ikesa enc aes-256 auth hmac-sha2-256 group modp2048 childsa %s \\
     srcid a.test dstid b.test ikelifetime 0 lifetime 3600 psk "sesame"
 set enforcesingleikesa
@@ -35,7 +36,7 @@ set enforcesingleikesa
 CHARON = """
 connections { t {
     version = 2
-    local_addrs = 10.0.0.2
+    local_addrs = %s
     remote_addrs = 10.0.0.1
     proposals = aes256-sha256-modp2048
     dpd_delay = 2s
@@ -65,9 +66,9 @@ class Both:
         self.ends = ("10.1.0.1", "10.2.0.1") if ends == NETS else ends
         tap.on_failure[:] = [self.k.state, self.x.state, self.said]
         self.iked = self.charon = None
-        self.charon = Charon(self.lab["b"], CHARON % (mode, child[1], *ends[::-1]))
+        self.charon = Charon(self.lab["b"], CHARON % (B, mode, child[1], *ends[::-1]))
         self.iked = Iked(self.lab["a"], IKED % (
-            "active" if begins == "iked" else "passive", mode, *ends, child[0]))
+            "active" if begins == "iked" else "passive", mode, *ends, B, child[0]))
         if begins == "charon":
             self.initiate()
 
@@ -177,6 +178,27 @@ def killed(tap, p):
         p.echoes(p.agreed(old))
 
 
+def nat(tap):
+    net = "10.1.0.0/24"
+    with natted() as lab, ended():
+        k, wire = Kipsec(lab["gate"]), Capture(lab, "w1")
+        tap.on_failure[:] = [k.state, lambda: [line for d in Daemon.running for line in d.tail()]]
+        with tap.case("strongSwan behind a NAT: ESP in UDP, addresses and ports as the SAs say"):
+            Iked(lab["gate"], IKED % ("passive", "tunnel", net, INSIDE, "any", SHA1[0]))
+            charon = Charon(lab["inside"], CHARON % (INSIDE, "tunnel", SHA1[1], INSIDE, net))
+            charon.swanctl("--initiate", "--child", "c", "--timeout", "30")
+            check(wait_for(lambda: kipsec_policies(lab["gate"]) == 3, 30, 0.3), "no policies")
+            sas = kipsec_sas(lab["gate"])
+            through_nat(xfrm_sas(lab["inside"]), sas)
+            wire.flush()
+            with Moves(k, InProtected=2, OutProtected=2):
+                for ns, own, peer in (("inside", INSIDE, "10.1.0.1"), ("gate", "10.1.0.1", INSIDE)):
+                    ping = Ping(lab[ns], own)
+                    check(ping(peer, 100, timeout=10) is not None, "%s: no answer" % ns)
+                    ping.close()
+            in_udp(wire.take(), sas)
+
+
 def strongswan(tap):
     ipsec.loaded()
     with ended():
@@ -190,6 +212,7 @@ def strongswan(tap):
         with p.lab:
             negotiated(tap, p, "transport, AES-256 and SHA-512, OpenIKED begins")
             killed(tap, p)
+    nat(tap)
 
 
 if __name__ == "__main__":
