@@ -14,6 +14,7 @@
 #include <net/xfrm.h>
 
 #include "check.h"
+#include "early.h"
 #include "input.h"
 #include "ipip.h"
 #include "mss.h"
@@ -150,10 +151,6 @@ static void input_sa(struct kipsec_net *kn, struct kipsec_sa *sa,
 	struct kipsec_job *job;
 	int err;
 
-	if (unlikely(!kipsec_sa_usable(sa) || sa->dir == IPSEC_DIR_OUTBOUND)) {
-		kipsec_drop(kn, skb, KIPSEC_DROP_IN_SA_STATE, sa, NULL);
-		return;
-	}
 	job = kipsec_job_get(skb);
 	if (unlikely(!job)) {
 		kipsec_drop(kn, skb, KIPSEC_DROP_IN_NOMEM, sa, NULL);
@@ -174,6 +171,25 @@ static void input_sa(struct kipsec_net *kn, struct kipsec_sa *sa,
 
 /* --- the stack's side ---------------------------------------------------- */
 
+static void not_usable(struct kipsec_net *kn, struct kipsec_sa *sa,
+		       struct sk_buff *skb, int encap)
+{
+	if (READ_ONCE(sa->state) != KIPSEC_SA_LARVAL ||
+	    !kipsec_early_hold(kn, sa, skb, encap))
+		kipsec_drop(kn, skb, KIPSEC_DROP_IN_SA_STATE, sa, NULL);
+}
+
+void kipsec_input_protected(struct kipsec_net *kn, struct kipsec_sa *sa,
+			    struct sk_buff *skb, int encap)
+{
+	if (unlikely(!kipsec_sa_usable(sa) || sa->dir == IPSEC_DIR_OUTBOUND))
+		not_usable(kn, sa, skb, encap);
+	else if (unlikely(sa->natt.type != encap))
+		kipsec_drop(kn, skb, KIPSEC_DROP_IN_ENCAP, sa, NULL);
+	else
+		input_sa(kn, sa, skb);
+}
+
 static int receive(struct sk_buff *skb, u8 proto, int encap)
 {
 	struct kipsec_net *kn = kipsec_net(dev_net(skb->dev));
@@ -184,10 +200,7 @@ static int receive(struct sk_buff *skb, u8 proto, int encap)
 			kipsec_count(kn, KIPSEC_COUNT_IN_UNKNOWN_SPI);
 		return -EINVAL;
 	}
-	if (unlikely(sa->natt.type != encap))
-		kipsec_drop(kn, skb, KIPSEC_DROP_IN_ENCAP, sa, NULL);
-	else
-		input_sa(kn, sa, skb);
+	kipsec_input_protected(kn, sa, skb, encap);
 	return 0;
 }
 

@@ -37,6 +37,18 @@ struct kipsec_sa *kipsec_input_sa(struct kipsec_net *kn,
 void kipsec_input_clear(struct kipsec_net *kn, struct kipsec_sa *sa,
 			struct sk_buff *skb);
 
+/**
+ * kipsec_input_protected() - a packet for an SA comes in, or waits (early.c)
+ * @kn: the namespace
+ * @sa: the SA, in whatever state
+ * @skb: the data start at the protocol's header; consumed
+ * @encap: type of its encapsulation, 0 none
+ *
+ * Context: BH off, RCU read side.
+ */
+void kipsec_input_protected(struct kipsec_net *kn, struct kipsec_sa *sa,
+			    struct sk_buff *skb, int encap);
+
 /** kipsec_input_start() - take ESP, AH and IPComp from the stack; once per module load */
 int kipsec_input_start(void);
 

@@ -19,6 +19,7 @@ struct kipsec_spd;
 struct kipsec_sad;
 struct kipsec_expire;
 struct kipsec_acquires;
+struct kipsec_early;
 struct kipsec_stats;
 struct kipsec_pfkey;
 struct kipsec_hooks;
@@ -55,6 +56,7 @@ struct kipsec_knobs {
  * @sad: security associations (sad.c)
  * @expire: deadlines of both (expire.c)
  * @acquires: SAs that policies want (acquire.c)
+ * @early: packets that wait for a larval SA (early.c)
  * @stats: per-CPU counters (stats.c)
  * @hooks: netfilter hooks, registered while there are policies (hooks.c)
  * @pfkey: PF_KEY sockets (pfkey_sock.c)
@@ -68,6 +70,7 @@ struct kipsec_net {
 	struct kipsec_sad		*sad;
 	struct kipsec_expire		*expire;
 	struct kipsec_acquires		*acquires;
+	struct kipsec_early		*early;
 	struct kipsec_stats __percpu	*stats;
 	struct kipsec_hooks		*hooks;
 	struct kipsec_pfkey		*pfkey;

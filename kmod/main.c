@@ -7,6 +7,7 @@
 
 #include "../offload/crypto.h"
 #include "acquire.h"
+#include "early.h"
 #include "expire.h"
 #include "hooks.h"
 #include "input.h"
@@ -40,6 +41,9 @@ static int __net_init net_up(struct net *net)
 	err = kipsec_spd_init(kn);
 	if (err)
 		goto no_spd;
+	err = kipsec_early_init(kn);
+	if (err)
+		goto no_early;
 	err = kipsec_sad_init(kn);
 	if (err)
 		goto no_sad;
@@ -71,6 +75,8 @@ no_hooks:
 no_acquire:
 	kipsec_sad_exit(kn);
 no_sad:
+	kipsec_early_exit(kn);
+no_early:
 	kipsec_spd_exit(kn);
 no_spd:
 	kipsec_expire_stop(kn);
@@ -96,7 +102,9 @@ static void __net_exit net_down(struct net *net)
 	kipsec_acquire_stop(kn);
 	kipsec_hooks_exit(kn);
 	kipsec_acquire_exit(kn);
+	kipsec_early_stop(kn);
 	kipsec_sad_exit(kn);
+	kipsec_early_exit(kn);
 	kipsec_spd_exit(kn);
 	kipsec_expire_exit(kn);
 	kipsec_stats_exit(kn);

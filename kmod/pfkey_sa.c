@@ -13,6 +13,7 @@
 
 #include "acquire.h"
 #include "alg.h"
+#include "early.h"
 #include "pfkey.h"
 #include "replay.h"
 #include "sad.h"
@@ -349,17 +350,42 @@ int kipsec_pfkey_add(struct kipsec_pfkey_req *rq)
 	return err;
 }
 
+/* Is there an SA that serves as @sa will? */
+static bool has_predecessor(struct kipsec_net *kn, const struct kipsec_sa *sa)
+{
+	struct kipsec_sa_want want = {
+		.src	= sa->src,
+		.dst	= sa->id.dst,
+		.reqid	= sa->reqid,
+		.proto	= sa->id.proto,
+		.mode	= sa->mode,
+		.family	= sa->id.family,
+	};
+	bool found;
+
+	rcu_read_lock();
+	local_bh_disable();
+	found = kipsec_sad_search(kn, &want);
+	local_bh_enable();
+	rcu_read_unlock();
+	return found;
+}
+
 /* The message says all about the SA; nothing of the larval one remains. */
 static int complete_larval(struct kipsec_pfkey_req *rq, struct kipsec_sa *larval)
 {
 	struct kipsec_sa *sa = make_sa(rq);
+	bool successor;
 	int err;
 
 	if (IS_ERR(sa))
 		return PTR_ERR(sa);
+	successor = has_predecessor(rq->kn, sa);
 	err = kipsec_sad_replace(rq->kn, larval, sa);
-	if (!err)
+	if (!err) {
 		sa_made(rq, sa);
+		kipsec_early_ready(rq->kn, successor);
+	}
 	kipsec_sa_put(sa);
 	return err;
 }

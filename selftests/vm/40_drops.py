@@ -135,10 +135,12 @@ def input_packets(tap, b):
         with b.drops("InTruncated", 15):
             for n in range(1, 16):
                 b.inject(struct.pack("!II", 0x4010, 1) + bytes(16 + 16 + n + 12))
-    with tap.case("InSaState: a larval SA"):
+    with tap.case("InSaState: a larval SA that is not completed"):
         b.fresh(text="getspi %s %s esp 0x4100;" % (X, K))
         with b.drops("InSaState"):
-            b.inject(struct.pack("!II", 0x4100, 1) + bytes(40))
+            with Moves(b.k):
+                b.inject(struct.pack("!II", 0x4100, 1) + bytes(40))
+            b.k.setkey("delete %s %s esp 0x4100;" % (X, K))
     with tap.case("InSaExpired: hard limit of bytes"):
         # With an SA left, the SPI of the one that went is counted as unknown.
         b.fresh(SA_IN, SA(X, K, 0x4011, ipsec.NULL_SHA256, extra="-bh 100 -bs 90"))

@@ -104,37 +104,26 @@ class Racoon:
 
 
 class Waiting:
-    """Datagrams that wait for an SA; at the end of the block they arrive, in order and once.
+    """Datagrams that wait for an SA; at the end of the block they arrive, each once.
 
-    racoon adds the SA and the datagrams go before the peer has read racoon's last message.
-    What the peer's SA was not ready for is lost; it has to be counted there.
+    racoon adds the SA and the datagrams go before the peer has read racoon's last message;
+    then they wait there once more, until the peer's SA is complete, and others overtake.
     """
 
     def __init__(self, net, src, own, dst, to, count):
-        self.k, self.peer, self.count = net.k[src], net.k[dst], count
-        self.before = self.counters()
+        self.count = count
         self.sender, self.sink = Udp(net.lab[src], own), Udp(net.lab[dst], to, PORT)
         for n in range(count):
             self.sender.send(b"%06d" % n + fill(50), to, PORT)
-
-    def counters(self):
-        return self.k.counters()["OutProtected"], self.peer.counters()["InSaState"]
-
-    def moved(self):
-        return [now - then for now, then in zip(self.counters(), self.before)]
 
     def __enter__(self):
         return self
 
     def __exit__(self, kind, *_):
         if kind is None:
-            wait_for(lambda: self.moved()[0] >= self.count, WAIT, 0.05)
-            got = [int(data[:6]) for data in self.sink.all(self.count)]
-            sent, early = self.moved()
-            if early:
-                print("# %d of %d datagrams came before the peer was ready" % (early, sent))
-            equal((sent, got), (self.count, list(range(early, self.count))),
-                  "datagrams sent; those that arrived, but for %d that came too early" % early)
+            got = [self.sink.recv(WAIT)] + self.sink.all(self.count - 1, 2)
+            equal(sorted(int(data[:6]) for data in got if data), list(range(self.count)),
+                  "datagrams")
         self.sender.close()
         self.sink.close()
 
@@ -230,16 +219,16 @@ NETS = {"a": both("10.1.0.0/24", "10.2.0.0/24", [tunnel(A, B)], [tunnel(B, A)]),
 
 
 def certificates():
-    """A CA, and certificates of a and b by their addresses."""
+    """A CA, and certificates of a and b by their addresses. Short keys are soon made."""
     shutil.rmtree(CERTS, ignore_errors=True)
     os.mkdir(CERTS)
 
     def openssl(*words):
         subprocess.run(("openssl", *words), cwd=CERTS, check=True, capture_output=True)
-    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.crt",
+    openssl("req", "-x509", "-newkey", "rsa:1024", "-nodes", "-keyout", "ca.key", "-out", "ca.crt",
             "-subj", "/CN=test CA", "-days", "30")
     for name, addr in (("a", A), ("b", B)):
-        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", name + ".key",
+        openssl("req", "-x509", "-newkey", "rsa:1024", "-nodes", "-keyout", name + ".key",
                 "-out", name + ".crt", "-subj", "/CN=" + name, "-days", "30", "-CA", "ca.crt",
                 "-CAkey", "ca.key", "-addext", "subjectAltName=IP:" + addr)
         os.chmod(os.path.join(CERTS, name + ".key"), 0o600)
@@ -293,9 +282,9 @@ def modes(tap, net):
 
 
 def rekeyed(tap, net):
-    with tap.case("lifetimes of 30 s under streams both ways: in order, once, protected"):
+    with tap.case("lifetimes of 30 s under streams both ways: no datagram lost, late, or twice"):
         net.begin(HOSTS, life=30)
-        net.echo("a", A, B)
+        net.held("a", A, "b", B)
         first = net.stands("a", "b")
         net.wire.flush()
         flows = [(Udp(net.lab[n], own), Udp(net.lab[m], to, PORT), to)
@@ -307,10 +296,7 @@ def rekeyed(tap, net):
             n += 1
             time.sleep(0.04)
         for sender, sink, to in flows:
-            got = [int(d[:6]) for d in sink.all(n)]
-            equal(got, sorted(set(got)), "datagrams to %s, in order and once" % to)
-            print("# to %s: %d of %d datagrams lost" % (to, n - len(got), n))
-            check(n - len(got) <= 2, "to %s: %d of %d datagrams lost" % (to, n - len(got), n))
+            equal([int(d[:6]) for d in sink.all(n)], list(range(n)), "datagrams to " + to)
             sender.close()
             sink.close()
         net.only("esp")
@@ -322,7 +308,7 @@ def rekeyed(tap, net):
 def restarted(tap, net):
     with tap.case("a daemon ends: what was for it goes; it comes again, and what waits arrives"):
         net.begin(HOSTS)
-        net.echo("a", A, B)
+        net.held("a", A, "b", B)
         net.stands("a", "b")
         net.daemons["b"].stop()
         # racoon tells of the SA that it received by; what the peer does with its other is its own
@@ -352,7 +338,7 @@ def restarted(tap, net):
 def dead(tap, net):
     with tap.case("dead peer detection: SAs go, nothing in clear; back, and what waits arrives"):
         net.begin(HOSTS, remote="dpd_delay 2; dpd_retry 1; dpd_maxfail 2;")
-        net.echo("a", A, B)
+        net.held("a", A, "b", B)
         net.stands("a", "b")
         net.daemons["b"].kill()
         check(wait_for(lambda: not net.dump("a"), 20, 0.1), "SAs are left")
@@ -373,7 +359,7 @@ def pairs(tap):
 
 
 def masquerade(ns, what):
-    ns.run("nft", "-f", "-", stdin="""
+    ns.nft("""
         flush ruleset
         table ip nat {
             chain post {
@@ -425,12 +411,11 @@ def road_warrior(tap):
             ping, lost, count = Ping(net.lab["c"], INNER), 0, 0
             end = time.monotonic() + life + 3
             while time.monotonic() < end:
-                lost += ping(BNET, 100, timeout=1) is None
+                lost += ping(BNET, 100) is None
                 count += 1
                 time.sleep(0.1)
             ping.close()
-            print("# %d of %d echoes lost" % (lost, count))
-            check(lost <= 1, "%d of %d echoes lost" % (lost, count))
+            equal(lost, 0, "echoes lost, of %d" % count)
             equal(policies(), made, "policies")
             equal((generated(), net.daemons["s"].says("Update the generated policy") > 0),
                   (1, True), "policies generated, and updated")
