@@ -41,9 +41,9 @@ def kipsec_sas(ns):
 
 
 def kipsec_policies(ns):
-    """How many there are."""
+    """Of each the ends of its tunnel, or None."""
     with ns, pfkey.Key() as key:
-        return len(list(_dumped(key, pfkey.SPDDUMP)))
+        return [m.ext[pfkey.POLICY].requests[0].pair for m in _dumped(key, pfkey.SPDDUMP)]
 
 
 def _dumped(key, kind):

@@ -63,7 +63,7 @@ class Pair:
             a, b = self.spis()
             # b may keep those that a forgot, until it finds that a is another one
             return len(a) >= 2 and a <= b and not a & set(but) and \
-                [kipsec_policies(self.lab[n]) for n in "ab"] == [3, 3]      # they come last
+                [len(kipsec_policies(self.lab[n])) for n in "ab"] == [3, 3]      # they come last
         check(wait_for(both, wait, 0.3), "no SAs within %d seconds: %s" % (wait, self.spis()))
         return self.spis()[0]
 

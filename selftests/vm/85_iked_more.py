@@ -62,7 +62,7 @@ class Pair:
         def both():
             a, b = self.sas()
             good = {s.spi for s in a} == {s.spi for s in b} and len(a) == len(b) == 2
-            return a if good and [kipsec_policies(ns) for ns in self.ns] == [3, 3] else None
+            return a if good and [len(kipsec_policies(ns)) for ns in self.ns] == [3, 3] else None
         sas = wait_for(both, wait, 0.3)
         check(sas, "no SAs on which both agree within %d seconds: %s" % (wait, self.sas()))
         equal({s.mode for s in sas}, {mode}, "mode")

@@ -3,10 +3,12 @@
 # Suite: full
 #
 # OpenIKED with kipsec and strongSwan with xfrm negotiate: neither daemon and
-# neither stack knows the other. Who begins, rekeying by strongSwan under traffic,
-# each of the daemons killed, an end by agreement, a NAT between them.
+# neither stack knows the other. Who begins, an address that changes, rekeying by
+# strongSwan under traffic, each of the daemons killed, an end by agreement, a NAT
+# between them.
 #
 #	10.1.0.1 [a: iked, kipsec] 10.0.0.1 ---- wire ---- 10.0.0.2 [b: charon, xfrm] 10.2.0.1
+#	                                                   later 10.0.0.3
 #	[inside: charon, xfrm] 192.168.1.2 -- [n: NAT] 10.0.0.9 -- wire -- 10.0.0.1 [gate: iked, kipsec]
 #
 # The ciphers are those that OpenIKED 7.2 offers over PF_KEY on Linux. SHA-256 it
@@ -27,7 +29,7 @@ from netns import pair, wait_for                                # noqa: E402
 from traffic import Ping                                        # noqa: E402
 from wire import ESP, UDP, Capture                              # noqa: E402
 
-A, B = "10.0.0.1", "10.0.0.2"
+A, B, MOVED = "10.0.0.1", "10.0.0.2", "10.0.0.3"
 IKED = """ikev2 "t" %s %s esp from %s to %s local 10.0.0.1 peer %s \\
     ikesa enc aes-256 auth hmac-sha2-256 group modp2048 childsa %s \\
     srcid a.test dstid b.test ikelifetime 0 lifetime 3600 psk "sesame"
@@ -36,11 +38,10 @@ set enforcesingleikesa
 CHARON = """
 connections { t {
     version = 2
-    local_addrs = %s
     remote_addrs = 10.0.0.1
     proposals = aes256-sha256-modp2048
     dpd_delay = 2s
-    mobike = no
+    mobike = %s
     local { auth = psk
             id = b.test }
     remote { auth = psk
@@ -60,13 +61,14 @@ NETS, HOSTS = ("10.1.0.0/24", "10.2.0.0/24"), (A, B)
 
 class Both:
     def __init__(self, tap, mode, child, ends, begins):
-        self.mode, self.algs, self.begins = mode, child[2], begins
+        self.mode, self.algs, self.b = mode, child[2], B
         self.lab = pair("a", "b")
         self.k, self.x, self.wire = Kipsec(self.lab["a"]), Xfrm(self.lab["b"]), Capture(self.lab)
         self.ends = ("10.1.0.1", "10.2.0.1") if ends == NETS else ends
         tap.on_failure[:] = [self.k.state, self.x.state, self.said]
         self.iked = self.charon = None
-        self.charon = Charon(self.lab["b"], CHARON % (B, mode, child[1], *ends[::-1]))
+        self.charon = Charon(self.lab["b"], CHARON % (
+            "no" if begins == "iked" else "yes", mode, child[1], *ends[::-1]))
         self.iked = Iked(self.lab["a"], IKED % (
             "active" if begins == "iked" else "passive", mode, *ends, B, child[0]))
         if begins == "charon":
@@ -80,23 +82,33 @@ class Both:
 
     def agreed(self, but=(), wait=60):
         """Both stacks have the same two SAs, which are not those; the policies come last."""
+        pairs = [(A, self.b), (self.b, A)]
+
         def both():
             k, x = kipsec_sas(self.lab["a"]), xfrm_sas(self.lab["b"])
-            good = k == x and not k & set(but) and \
-                {(s.src, s.dst, s.mode) for s in k} == {(A, B, self.mode), (B, A, self.mode)}
-            good = good and len(k) == 2 and kipsec_policies(self.lab["a"]) == 3
-            return k if good and "dir out" in self.lab["b"].run("ip", "xfrm", "policy") else None
+            good = k == x and not k & set(but) and len(k) == 2 and \
+                {(s.src, s.dst, s.mode) for s in k} == {(*pair, self.mode) for pair in pairs}
+            return k if good and self.policies(pairs) else None
         sas = wait_for(both, wait, 0.3)
         check(sas, "after %d seconds kipsec has %s, xfrm %s" %
               (wait, kipsec_sas(self.lab["a"]), xfrm_sas(self.lab["b"])))
         return sas
 
+    def policies(self, pairs):
+        """Of both stacks they are there, a tunnel's with its ends."""
+        k, x = kipsec_policies(self.lab["a"]), self.lab["b"].run("ip", "xfrm", "policy")
+        if self.mode == "transport":
+            return k == [None] * 3 and "dir out" in x
+        return len(k) == 3 and set(k) == set(pairs) and "tmpl src %s dst %s" % pairs[1] in x
+
     def esp(self):
-        """Of what came over the wire; the rest is IKE."""
+        """Of what came over the wire; the rest is IKE, never ESP in UDP."""
         packets = self.wire.take()
         equal({p.proto for p in packets} - {ESP, UDP}, set(), "other protocols")
-        equal([str(p) for p in packets if p.proto == UDP and p.payload[:4] != b"\1\xf4\1\xf4"], [],
-              "UDP that is not from port 500 to 500")
+        ike = (b"\1\xf4\1\xf4", b"\x11\x94\x11\x94")     # from port 500 to 500, 4500 to 4500
+        equal([str(p) for p in packets if p.proto == UDP and
+               (p.payload[:4] not in ike or p.payload[:4] == ike[1] and any(p.payload[8:12]))],
+              [], "UDP other than IKE")
         return [p for p in packets if p.proto == ESP]
 
     def echoes(self, sas):
@@ -115,6 +127,17 @@ class Both:
 def negotiated(tap, p, what):
     with tap.case("%s: the same SAs on both ends, and only ESP between them" % what):
         sas = p.agreed()
+        p.echoes(sas)
+
+
+def moved(tap, p):
+    with tap.case("strongSwan's address changes (MOBIKE): the same SAs, their ends have moved"):
+        old = p.agreed()
+        p.lab["b"].sysctl("net.ipv4.conf.eth0.promote_secondaries", 1)
+        p.lab["b"].ip("addr add %s/24 dev eth0" % MOVED, "addr del %s/24 dev eth0" % B)
+        p.b = MOVED
+        sas = p.agreed()
+        equal({s.spi for s in sas}, {s.spi for s in old}, "SPIs")
         p.echoes(sas)
 
 
@@ -138,15 +161,15 @@ def rekeyed(tap, p):
         equal(lost, [x["XfrmInNoStates"] + x["XfrmAcquireError"] + x["XfrmInStateInvalid"],
                      k["InUnknownSpi"] + k["InSaState"]], "lost")
         check(max(lost) <= 10, "%s of %d datagrams were lost" % (lost, streams[0].sent))
-        moved(p.esp(), old, new)
+        took_over(p, p.esp(), old, new)
         for s in streams:
             s.close()
         p.echoes(new)
 
 
-def moved(packets, old, new):
+def took_over(p, packets, old, new):
     """From the old SA to the new one, once, both ways."""
-    for src in (A, B):
+    for src in (A, p.b):
         order = [q.spi for q in packets if q.src == src]
         first, then = ([s.spi for s in sas if s.src == src] for sas in (old, new))
         equal(list(dict.fromkeys(order)), first + then, "SPIs from %s" % src)
@@ -185,9 +208,9 @@ def nat(tap):
         tap.on_failure[:] = [k.state, lambda: [line for d in Daemon.running for line in d.tail()]]
         with tap.case("strongSwan behind a NAT: ESP in UDP, addresses and ports as the SAs say"):
             Iked(lab["gate"], IKED % ("passive", "tunnel", net, INSIDE, "any", SHA1[0]))
-            charon = Charon(lab["inside"], CHARON % (INSIDE, "tunnel", SHA1[1], INSIDE, net))
+            charon = Charon(lab["inside"], CHARON % ("no", "tunnel", SHA1[1], INSIDE, net))
             charon.swanctl("--initiate", "--child", "c", "--timeout", "30")
-            check(wait_for(lambda: kipsec_policies(lab["gate"]) == 3, 30, 0.3), "no policies")
+            check(wait_for(lambda: len(kipsec_policies(lab["gate"])) == 3, 30, 0.3), "no policies")
             sas = kipsec_sas(lab["gate"])
             through_nat(xfrm_sas(lab["inside"]), sas)
             wire.flush()
@@ -205,6 +228,7 @@ def strongswan(tap):
         p = Both(tap, "tunnel", SHA1, NETS, "charon")
         with p.lab:
             negotiated(tap, p, "tunnel between networks, AES-128 and SHA-1, strongSwan begins")
+            moved(tap, p)
             rekeyed(tap, p)
             closed(tap, p)
     with ended():
