@@ -322,7 +322,8 @@ static unsigned int hook_in(void *priv, struct sk_buff *skb,
 		kipsec_drop(kn, skb, KIPSEC_DROP_IN_INNER, NULL, NULL);
 		return NF_STOLEN;
 	}
-	if (unlikely(fl.proto == IPPROTO_ICMP && state->pf == NFPROTO_IPV4))
+	if (unlikely(fl.proto == (state->pf == NFPROTO_IPV6 ? IPPROTO_ICMPV6 :
+								IPPROTO_ICMP)))
 		kipsec_pmtu_natt(kn, skb);
 	kipsec_spd_lookup_in(kn, &fl, found);
 	if (!found[0] && !found[1])

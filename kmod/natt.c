@@ -5,11 +5,12 @@
  * The key manager's own socket receives: the kernel strips UDP from what is ESP
  * and hands it to the ESP handlers, us among them (input.c). What is left to do
  * is the header of packets that we send, and to notice when the peer's address
- * or port changes. IPv4 only: over IPv6 the UDP checksum would have to be made
- * after encryption.
+ * or port changes.
  */
 #include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/skbuff.h>
+#include <net/ip6_checksum.h>
 
 #include "../offload/crypto.h"
 #include "header.h"
@@ -20,24 +21,47 @@ void kipsec_natt_push(struct kipsec_job *job)
 	const struct kipsec_natt *natt = &job->sa->natt;
 	struct sk_buff *skb = job->skb;
 	struct udphdr *uh = udp_hdr(skb);
+	u8 *nexthdr;
 
 	uh->source = natt->sport;
 	uh->dest = natt->dport;
 	uh->len = htons(skb->len - skb_transport_offset(skb));
-	uh->check = 0;		/* RFC 3948 section 2.1 */
-	ip_hdr(skb)->protocol = IPPROTO_UDP;
+	uh->check = 0;
+	kipsec_next_header(skb, &nexthdr);
+	*nexthdr = IPPROTO_UDP;
 	skb->transport_header += sizeof(*uh);
+}
+
+void kipsec_natt_sum(struct kipsec_job *job)
+{
+	struct sk_buff *skb = job->skb;
+	int off = skb_transport_offset(skb) - (int)sizeof(struct udphdr);
+	const struct ipv6hdr *ip6 = ipv6_hdr(skb);
+	struct udphdr *uh = (void *)skb->data + off;
+
+	if (!kipsec_is_ip6(skb))
+		return;
+	uh->check = csum_ipv6_magic(&ip6->saddr, &ip6->daddr, skb->len - off,
+				    IPPROTO_UDP,
+				    skb_checksum(skb, off, skb->len - off, 0));
+	if (!uh->check)
+		uh->check = CSUM_MANGLED_0;
 }
 
 void kipsec_natt_seen(struct kipsec_sa *sa, const struct sk_buff *skb)
 {
 	const struct udphdr *uh = (const struct udphdr *)
 				  (skb_transport_header(skb) - sizeof(*uh));
-	__be32 addr = ip_hdr(skb)->saddr;
+	union kipsec_addr addr = { };
 
-	if (likely(uh->source == sa->natt.sport && addr == sa->src.ip))
+	if (sa->id.family == AF_INET6)
+		addr.ip6 = ipv6_hdr(skb)->saddr;
+	else
+		addr.ip = ip_hdr(skb)->saddr;
+	if (likely(uh->source == sa->natt.sport &&
+		   kipsec_addr_equal(&addr, &sa->src, sa->id.family)))
 		return;
-	kipsec_sa_moved(sa, addr, uh->source);
+	kipsec_sa_moved(sa, &addr, uh->source);
 }
 
 bool kipsec_natt_is(struct kipsec_net *kn, const struct sk_buff *skb,

@@ -27,6 +27,14 @@ static inline unsigned int kipsec_natt_room(const struct kipsec_sa *sa)
 void kipsec_natt_push(struct kipsec_job *job);
 
 /**
+ * kipsec_natt_sum() - the UDP checksum, once the packet is encrypted
+ * @job: the packet, of an SA with encapsulation
+ *
+ * IPv4 goes without (RFC 3948 section 2.1); IPv6 must not.
+ */
+void kipsec_natt_sum(struct kipsec_job *job);
+
+/**
  * kipsec_natt_seen() - notice that the peer's address or port has changed
  * @sa: an SA with encapsulation
  * @skb: a packet that it has authenticated, still with all its headers

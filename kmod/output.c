@@ -12,6 +12,7 @@
 
 #include "acquire.h"
 #include "mss.h"
+#include "natt.h"
 #include "output.h"
 #include "packet.h"
 #include "pmtu.h"
@@ -188,6 +189,13 @@ static int output_fail(struct kipsec_job *job, int err)
 	return err;
 }
 
+static void output_passed(struct kipsec_job *job)
+{
+	if (unlikely(job->sa->natt.type))
+		kipsec_natt_sum(job);
+	job->i++;
+}
+
 /* Pass the SAs that are left, then send. */
 static int output_run(struct kipsec_job *job)
 {
@@ -195,7 +203,7 @@ static int output_run(struct kipsec_job *job)
 	struct dst_entry *dst;
 	int err, vrf;
 
-	for (; job->i < job->n; job->i++) {
+	for (; job->i < job->n; output_passed(job)) {
 		job->sa = job->path[job->i];
 		if (job->i && kipsec_job_tunnel(job))
 			kipsec_finish_header(job->skb);
@@ -218,7 +226,7 @@ static void output_resume(struct kipsec_job *job, int err)
 		output_fail(job, err);
 		return;
 	}
-	job->i++;
+	output_passed(job);
 	output_run(job);
 }
 

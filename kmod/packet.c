@@ -7,6 +7,7 @@
  * of it. Pages in fragments (files that were spliced into a socket, a TCP
  * retransmit queue) are only ever read.
  */
+#include <linux/udp.h>
 #include <net/dsfield.h>
 #include <net/inet_ecn.h>
 
@@ -275,8 +276,8 @@ static int pop_tunnel(struct sk_buff *skb, u8 next, bool ecn)
 
 /*
  * The outer header becomes the packet's own again. With IPv6 its extension
- * headers belong to it, up to the transform's; with IPv4 there may have been a
- * UDP header in between, which is forgotten.
+ * headers belong to it, up to the transform's. There may have been a UDP header in
+ * between, which is forgotten.
  */
 static int pop_transport(struct sk_buff *skb, u8 next)
 {
@@ -286,6 +287,8 @@ static int pop_transport(struct sk_buff *skb, u8 next)
 
 	if (!kipsec_is_ip6(skb))
 		len = ip_hdrlen(skb);
+	else if (skb_network_header(skb)[IP6CB(skb)->nhoff] == IPPROTO_UDP)
+		len -= sizeof(struct udphdr);
 	memmove(skb->data - len, skb_network_header(skb), len);
 	__skb_push(skb, len);
 	skb_reset_network_header(skb);

@@ -131,12 +131,12 @@ void kipsec_pfkey_put_expire(struct kipsec_pfkey_out *out, struct kipsec_sa *sa,
 void kipsec_pfkey_put_moved(struct kipsec_pfkey_out *out, struct kipsec_sa *sa,
 			    const struct kipsec_moved *to)
 {
-	union kipsec_addr addr = { .ip = to->addr };
-
 	put_sa(out, sa, READ_ONCE(sa->state));
-	kipsec_pfkey_put_host(out, SADB_EXT_ADDRESS_SRC, &sa->src, AF_INET);
+	kipsec_pfkey_put_host(out, SADB_EXT_ADDRESS_SRC, &sa->src,
+			      sa->id.family);
 	kipsec_pfkey_put_natt_port(out, SADB_X_EXT_NAT_T_SPORT, sa->natt.sport);
-	kipsec_pfkey_put_host(out, SADB_EXT_ADDRESS_DST, &addr, AF_INET);
+	kipsec_pfkey_put_host(out, SADB_EXT_ADDRESS_DST, &to->addr,
+			      sa->id.family);
 	kipsec_pfkey_put_natt_port(out, SADB_X_EXT_NAT_T_DPORT, to->port);
 }
 

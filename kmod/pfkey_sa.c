@@ -146,8 +146,6 @@ static int get_natt(const struct kipsec_pfkey_req *rq, struct kipsec_natt *natt)
 		return 0;
 	if (xt->sadb_x_nat_t_type_type != 2)	/* RFC 3948 */
 		return -EINVAL;
-	if (rq->msg.dst.family != AF_INET)
-		return -EAFNOSUPPORT;
 	natt->type = xt->sadb_x_nat_t_type_type;
 	natt->sport = kipsec_pfkey_natt_port(&rq->msg, true);
 	natt->dport = kipsec_pfkey_natt_port(&rq->msg, false);

@@ -5,6 +5,7 @@
 #include <linux/icmp.h>
 #include <linux/icmpv6.h>
 #include <linux/netfilter_ipv4.h>
+#include <linux/netfilter_ipv6.h>
 #include <linux/udp.h>
 #include <net/icmp.h>
 #include <net/ip.h>
@@ -202,15 +203,33 @@ int kipsec_pmtu_icmp6(struct sk_buff *skb, u8 proto, u8 type, int off, u32 mtu)
 	return 0;
 }
 
-void kipsec_pmtu_natt(struct kipsec_net *kn, struct sk_buff *skb)
+/* @off: of the UDP header that an ICMP quotes, behind the IP header @ip. */
+static void learn_natt(struct kipsec_net *kn, struct sk_buff *skb,
+		       const void *ip, const union kipsec_addr *src, int off,
+		       u32 mtu)
+{
+	const struct udphdr *uh;
+	struct kipsec_sa_id id;
+	struct kipsec_sa *sa;
+	struct udphdr buf;
+
+	uh = skb_header_pointer(skb, off, sizeof(buf), &buf);
+	if (!uh || !kipsec_id_get(skb, ip, off + sizeof(*uh), IPPROTO_ESP, &id))
+		return;
+	sa = kipsec_sad_lookup(kn, &id);
+	if (sa && sa->natt.type && sa->natt.sport == uh->source &&
+	    sa->natt.dport == uh->dest &&
+	    kipsec_addr_equal(&sa->src, src, id.family))
+		learn(sa, mtu);
+}
+
+static void natt_icmp4(struct kipsec_net *kn, struct sk_buff *skb)
 {
 	int off = skb_network_offset(skb) + ip_hdrlen(skb);
 	struct { struct icmphdr icmp; struct iphdr ip; } buf;
 	const typeof(buf) *said;
-	const struct udphdr *uh;
-	struct kipsec_sa_id id;
-	struct kipsec_sa *sa;
-	struct udphdr ubuf;
+	union kipsec_addr src = { };
+	u32 mtu;
 
 	said = skb_header_pointer(skb, off, sizeof(buf), &buf);
 	if (!said || said->icmp.type != ICMP_DEST_UNREACH ||
@@ -218,14 +237,38 @@ void kipsec_pmtu_natt(struct kipsec_net *kn, struct sk_buff *skb)
 	    said->ip.protocol != IPPROTO_UDP || said->ip.ihl < 5 ||
 	    nf_ip_checksum(skb, NF_INET_PRE_ROUTING, off, IPPROTO_ICMP))
 		return;
-	off += sizeof(said->icmp) + said->ip.ihl * 4;
-	uh = skb_header_pointer(skb, off, sizeof(ubuf), &ubuf);
-	if (!uh || !kipsec_id_get(skb, &said->ip, off + sizeof(*uh),
-				  IPPROTO_ESP, &id))
+	src.ip = said->ip.saddr;
+	mtu = ntohs(said->icmp.un.frag.mtu);
+	if (mtu >= PMTU_MIN)
+		learn_natt(kn, skb, &said->ip, &src, off +
+			   sizeof(said->icmp) + said->ip.ihl * 4, mtu);
+}
+
+static void natt_icmp6(struct kipsec_net *kn, struct sk_buff *skb)
+{
+	int off = skb_network_offset(skb) + sizeof(struct ipv6hdr);
+	struct { struct icmp6hdr icmp; struct ipv6hdr ip; } buf;
+	const typeof(buf) *said;
+	union kipsec_addr src;
+	u32 mtu;
+
+	/* Neither has extension headers: routers send none, and nor do we. */
+	said = skb_header_pointer(skb, off, sizeof(buf), &buf);
+	if (!said || ipv6_hdr(skb)->nexthdr != IPPROTO_ICMPV6 ||
+	    said->icmp.icmp6_type != ICMPV6_PKT_TOOBIG ||
+	    said->ip.nexthdr != IPPROTO_UDP ||
+	    nf_ip6_checksum(skb, NF_INET_PRE_ROUTING, off, IPPROTO_ICMPV6))
 		return;
-	sa = kipsec_sad_lookup(kn, &id);
-	if (sa && sa->natt.type && sa->natt.sport == uh->source &&
-	    sa->natt.dport == uh->dest && sa->src.ip == said->ip.saddr &&
-	    ntohs(said->icmp.un.frag.mtu) >= PMTU_MIN)
-		learn(sa, ntohs(said->icmp.un.frag.mtu));
+	src.ip6 = said->ip.saddr;
+	mtu = ntohl(said->icmp.icmp6_mtu);
+	if (mtu >= IPV6_MIN_MTU)
+		learn_natt(kn, skb, &said->ip, &src, off + sizeof(*said), mtu);
+}
+
+void kipsec_pmtu_natt(struct kipsec_net *kn, struct sk_buff *skb)
+{
+	if (kipsec_is_ip6(skb))
+		natt_icmp6(kn, skb);
+	else
+		natt_icmp4(kn, skb);
 }

@@ -62,7 +62,7 @@ int kipsec_pmtu_icmp6(struct sk_buff *skb, u8 proto, u8 type, int off, u32 mtu);
 /**
  * kipsec_pmtu_natt() - ICMP came in; perhaps about our ESP in UDP
  * @kn: namespace
- * @skb: any ICMP packet of IPv4, data at its IP header
+ * @skb: any ICMP or ICMPv6 packet, data at its IP header
  *
  * The stack tells such messages to the key manager's socket only.
  *

@@ -229,7 +229,8 @@ void kipsec_sa_used(struct kipsec_sa *sa)
 	}
 }
 
-void kipsec_sa_moved(struct kipsec_sa *sa, __be32 addr, __be16 port)
+void kipsec_sa_moved(struct kipsec_sa *sa, const union kipsec_addr *addr,
+		     __be16 port)
 {
 	u64 now = kipsec_now();
 	bool news;
@@ -237,7 +238,7 @@ void kipsec_sa_moved(struct kipsec_sa *sa, __be32 addr, __be16 port)
 	spin_lock(&sa->lock);
 	news = sa->moved.when != now;
 	if (news)
-		sa->moved = (struct kipsec_moved){ addr, port, true, now };
+		sa->moved = (struct kipsec_moved){ *addr, port, true, now };
 	spin_unlock(&sa->lock);
 	if (news)
 		sa_event(sa);

@@ -83,10 +83,10 @@ struct kipsec_natt {
  * @when: it was noticed, in seconds of the boot clock
  */
 struct kipsec_moved {
-	__be32	addr;
-	__be16	port;
-	bool	news;
-	u64	when;
+	union kipsec_addr	addr;
+	__be16			port;
+	bool			news;
+	u64			when;
 };
 
 struct kipsec_sa_group;
@@ -525,7 +525,8 @@ void kipsec_sa_crossed(struct kipsec_sa *sa, enum kipsec_life life);
  *
  * Context: as kipsec_sa_used().
  */
-void kipsec_sa_moved(struct kipsec_sa *sa, __be32 addr, __be16 port);
+void kipsec_sa_moved(struct kipsec_sa *sa, const union kipsec_addr *addr,
+		     __be16 port);
 
 /** kipsec_sad_forget_routes() - drop every SA's cached route; @cfg not needed */
 void kipsec_sad_forget_routes(struct kipsec_net *kn, const struct net_device *dev);
