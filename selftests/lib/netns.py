@@ -43,11 +43,12 @@ class Namespace:
         if not os.path.exists(self.path):
             self._make()
         self.fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        if not ipv6:
-            # No router solicitations and the like among the packets.
-            for where in ("all", "default"):
-                with contextlib.suppress(FileNotFoundError):
-                    self.sysctl("net.ipv6.conf.%s.disable_ipv6" % where, 1)
+        # IPv6: addresses that can be used at once. Else none, and no solicitations
+        # of routers and the like among the packets.
+        knob, value = ("accept_dad", 0) if ipv6 else ("disable_ipv6", 1)
+        for where in ("all", "default"):
+            with contextlib.suppress(FileNotFoundError):
+                self.sysctl("net.ipv6.conf.%s.%s" % (where, knob), value)
         # Memberships are told once, not again within a second of their end.
         self.sysctl("net.ipv4.igmp_qrv", 1)
 
