@@ -180,10 +180,7 @@ static int ah_output(struct kipsec_job *job)
 	len = skb_network_header_len(job->skb);
 	if (!ah_mask(job, len, ah->len, true))
 		return ah_fail(job, KIPSEC_DROP_OUT_MALFORMED);
-	err = ah_crypt(job, len, ah->len, true);
-	if (unlikely(err))
-		job->reason = KIPSEC_DROP_OUT_CRYPTO;
-	return err;
+	return ah_crypt(job, len, ah->len, true);
 }
 
 static int ah_input(struct kipsec_job *job)
@@ -207,11 +204,7 @@ static int ah_input(struct kipsec_job *job)
 		return ah_fail(job, KIPSEC_DROP_IN_NOMEM);
 	if (!ah_mask(job, len, own, false))
 		return ah_fail(job, KIPSEC_DROP_IN_TRUNCATED);
-	err = ah_crypt(job, len, own, false);
-	if (unlikely(err))
-		job->reason = err == -EBADMSG ? KIPSEC_DROP_IN_ICV :
-						KIPSEC_DROP_IN_CRYPTO;
-	return err;
+	return ah_crypt(job, len, own, false);
 }
 
 static int ah_input_done(struct kipsec_job *job)

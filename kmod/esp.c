@@ -165,10 +165,7 @@ static int esp_output(struct kipsec_job *job)
 	esph->spi = sa->id.spi;
 	esph->seq_no = htonl((u32)job->seq);
 	esp_set_iv(job, esp, esph->enc_data);
-	err = kipsec_crypt(job, &esp->cipher, true, (u8 *)esph, head, clen);
-	if (unlikely(err))
-		job->reason = KIPSEC_DROP_OUT_CRYPTO;
-	return err;
+	return kipsec_crypt(job, &esp->cipher, true, (u8 *)esph, head, clen);
 }
 
 static int in_fail(struct kipsec_job *job, enum kipsec_reason reason)
@@ -194,12 +191,8 @@ static int esp_input(struct kipsec_job *job)
 		return in_fail(job, KIPSEC_DROP_IN_NOMEM);
 	esph = (struct ip_esp_hdr *)job->skb->data;
 	memcpy(job->iv, esph->enc_data, esp->ivlen);
-	err = kipsec_crypt(job, &esp->cipher, false, job->skb->data, head,
-			   clen + esp->icvlen);
-	if (unlikely(err))
-		job->reason = err == -EBADMSG ? KIPSEC_DROP_IN_ICV :
-						KIPSEC_DROP_IN_CRYPTO;
-	return err;
+	return kipsec_crypt(job, &esp->cipher, false, job->skb->data, head,
+			    clen + esp->icvlen);
 }
 
 static int esp_input_done(struct kipsec_job *job)

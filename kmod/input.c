@@ -137,8 +137,7 @@ static void input_resume(struct kipsec_job *job, int err)
 	if (likely(!err)) {
 		input_finish(job);
 	} else {
-		job->reason = err == -EBADMSG ? KIPSEC_DROP_IN_ICV :
-						KIPSEC_DROP_IN_CRYPTO;
+		job->reason = kipsec_crypt_reason(false, err);
 		input_fail(job);
 	}
 	/* Not before: the packet names its device on its way into the stack. */

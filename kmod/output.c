@@ -222,7 +222,7 @@ static int output_run(struct kipsec_job *job)
 static void output_resume(struct kipsec_job *job, int err)
 {
 	if (unlikely(err)) {
-		job->reason = KIPSEC_DROP_OUT_CRYPTO;
+		job->reason = kipsec_crypt_reason(true, err);
 		output_fail(job, err);
 		return;
 	}

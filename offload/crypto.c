@@ -237,6 +237,9 @@ static int crypt_run(struct kipsec_job *job, const struct kipsec_cipher *c,
 	err = enc ? crypto_aead_encrypt(req) : crypto_aead_decrypt(req);
 	if (unlikely(err == -EINPROGRESS))
 		return job_part(job);
+	/* Not for the caller to write: a job that is under way may be gone. */
+	if (unlikely(err))
+		job->reason = kipsec_crypt_reason(enc, err);
 	return err;
 }
 

@@ -128,6 +128,14 @@ struct sk_buff *kipsec_job_put(struct kipsec_job *job);
  */
 bool kipsec_job_scratch(struct kipsec_job *job, unsigned int len);
 
+/** kipsec_crypt_reason() - why a packet is dropped when its cipher says @err */
+static inline enum kipsec_reason kipsec_crypt_reason(bool enc, int err)
+{
+	if (enc)
+		return KIPSEC_DROP_OUT_CRYPTO;
+	return err == -EBADMSG ? KIPSEC_DROP_IN_ICV : KIPSEC_DROP_IN_CRYPTO;
+}
+
 /**
  * kipsec_crypt() - run an SA's cipher over a linear buffer, in place
  * @job: with @iv set, and @seq with ESN
@@ -138,7 +146,8 @@ bool kipsec_job_scratch(struct kipsec_job *job, unsigned int len);
  * @assoc: bytes of associated data
  * @len: bytes of text; on decryption ICV included
  *
- * If it answers -EINPROGRESS, @job->done is called later.
+ * If it answers -EINPROGRESS, @job->done is called later, or has been already: the
+ * job is not the caller's any more, not even to write @reason, which is set here.
  *
  * Context: BH off, RCU read side.
  * Return: 0, -EINPROGRESS, -EBADMSG bad ICV, or another errno of the driver.
