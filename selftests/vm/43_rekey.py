@@ -170,6 +170,8 @@ class Stream:
         self.told, tell = os.pipe()
         self.pid = os.fork()
         if not self.pid:
+            # Whoever moves to another processor overtakes himself in its queue.
+            os.sched_setaffinity(0, {0})
             text = "the sender died"
             try:
                 text = self.send(stopped)
