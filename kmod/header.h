@@ -133,6 +133,20 @@ static __always_inline bool kipsec_flow_get(const struct sk_buff *skb,
 	return true;
 }
 
+/** kipsec_source() - of an IP header of either family; words behind it are zero */
+static inline union kipsec_addr kipsec_source(const void *nh)
+{
+	const struct ipv6hdr *ip6 = nh;
+	const struct iphdr *iph = nh;
+	union kipsec_addr src = { };
+
+	if (iph->version == 6)
+		src.ip6 = ip6->saddr;
+	else
+		src.ip = iph->saddr;
+	return src;
+}
+
 /**
  * kipsec_id_get() - the SA for which a packet claims to be
  * @skb: the packet

@@ -52,12 +52,8 @@ void kipsec_natt_seen(struct kipsec_sa *sa, const struct sk_buff *skb)
 {
 	const struct udphdr *uh = (const struct udphdr *)
 				  (skb_transport_header(skb) - sizeof(*uh));
-	union kipsec_addr addr = { };
+	union kipsec_addr addr = kipsec_source(skb_network_header(skb));
 
-	if (sa->id.family == AF_INET6)
-		addr.ip6 = ipv6_hdr(skb)->saddr;
-	else
-		addr.ip = ip_hdr(skb)->saddr;
 	if (likely(uh->source == sa->natt.sport &&
 		   kipsec_addr_equal(&addr, &sa->src, sa->id.family)))
 		return;

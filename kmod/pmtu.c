@@ -138,19 +138,13 @@ int kipsec_fit(struct sk_buff *skb, const struct kipsec_path *path,
 /* RFC 4301 section 8.2: only what names an SA of ours, both ends of it. */
 static struct kipsec_sa *icmp_sa(const struct sk_buff *skb, int off, u8 proto)
 {
-	const struct ipv6hdr *ip6 = (const struct ipv6hdr *)skb->data;
-	const struct iphdr *iph = (const struct iphdr *)skb->data;
 	struct kipsec_net *kn = kipsec_net(dev_net(skb->dev));
-	union kipsec_addr src = { };
+	union kipsec_addr src = kipsec_source(skb->data);
 	struct kipsec_sa_id id;
 	struct kipsec_sa *sa;
 
 	if (!kipsec_id_get(skb, skb->data, off, proto, &id))
 		return NULL;
-	if (id.family == AF_INET6)
-		src.ip6 = ip6->saddr;
-	else
-		src.ip = iph->saddr;
 	sa = kipsec_sad_lookup(kn, &id);
 	return sa && kipsec_addr_equal(&sa->src, &src, id.family) ? sa : NULL;
 }
@@ -205,9 +199,9 @@ int kipsec_pmtu_icmp6(struct sk_buff *skb, u8 proto, u8 type, int off, u32 mtu)
 
 /* @off: of the UDP header that an ICMP quotes, behind the IP header @ip. */
 static void learn_natt(struct kipsec_net *kn, struct sk_buff *skb,
-		       const void *ip, const union kipsec_addr *src, int off,
-		       u32 mtu)
+		       const void *ip, int off, u32 mtu)
 {
+	union kipsec_addr src = kipsec_source(ip);
 	const struct udphdr *uh;
 	struct kipsec_sa_id id;
 	struct kipsec_sa *sa;
@@ -219,7 +213,7 @@ static void learn_natt(struct kipsec_net *kn, struct sk_buff *skb,
 	sa = kipsec_sad_lookup(kn, &id);
 	if (sa && sa->natt.type && sa->natt.sport == uh->source &&
 	    sa->natt.dport == uh->dest &&
-	    kipsec_addr_equal(&sa->src, src, id.family))
+	    kipsec_addr_equal(&sa->src, &src, id.family))
 		learn(sa, mtu);
 }
 
@@ -228,7 +222,6 @@ static void natt_icmp4(struct kipsec_net *kn, struct sk_buff *skb)
 	int off = skb_network_offset(skb) + ip_hdrlen(skb);
 	struct { struct icmphdr icmp; struct iphdr ip; } buf;
 	const typeof(buf) *said;
-	union kipsec_addr src = { };
 	u32 mtu;
 
 	said = skb_header_pointer(skb, off, sizeof(buf), &buf);
@@ -237,11 +230,10 @@ static void natt_icmp4(struct kipsec_net *kn, struct sk_buff *skb)
 	    said->ip.protocol != IPPROTO_UDP || said->ip.ihl < 5 ||
 	    nf_ip_checksum(skb, NF_INET_PRE_ROUTING, off, IPPROTO_ICMP))
 		return;
-	src.ip = said->ip.saddr;
 	mtu = ntohs(said->icmp.un.frag.mtu);
 	if (mtu >= PMTU_MIN)
-		learn_natt(kn, skb, &said->ip, &src, off +
-			   sizeof(said->icmp) + said->ip.ihl * 4, mtu);
+		learn_natt(kn, skb, &said->ip, off + sizeof(said->icmp) +
+			   said->ip.ihl * 4, mtu);
 }
 
 static void natt_icmp6(struct kipsec_net *kn, struct sk_buff *skb)
@@ -249,7 +241,6 @@ static void natt_icmp6(struct kipsec_net *kn, struct sk_buff *skb)
 	int off = skb_network_offset(skb) + sizeof(struct ipv6hdr);
 	struct { struct icmp6hdr icmp; struct ipv6hdr ip; } buf;
 	const typeof(buf) *said;
-	union kipsec_addr src;
 	u32 mtu;
 
 	/* Neither has extension headers: routers send none, and nor do we. */
@@ -259,10 +250,9 @@ static void natt_icmp6(struct kipsec_net *kn, struct sk_buff *skb)
 	    said->ip.nexthdr != IPPROTO_UDP ||
 	    nf_ip6_checksum(skb, NF_INET_PRE_ROUTING, off, IPPROTO_ICMPV6))
 		return;
-	src.ip6 = said->ip.saddr;
 	mtu = ntohl(said->icmp.icmp6_mtu);
 	if (mtu >= IPV6_MIN_MTU)
-		learn_natt(kn, skb, &said->ip, &src, off + sizeof(*said), mtu);
+		learn_natt(kn, skb, &said->ip, off + sizeof(*said), mtu);
 }
 
 void kipsec_pmtu_natt(struct kipsec_net *kn, struct sk_buff *skb)

@@ -50,13 +50,17 @@ def udp4(src, dst, sport, dport, data):
     return struct.pack("!HHHH", sport, dport, 8 + len(data), 0) + data
 
 
+def sum_between(src, dst, proto, data):
+    """The checksum of what follows the IP header, of either family; 0 if it has the right one."""
+    family = socket.AF_INET6 if ":" in dst else socket.AF_INET
+    return checksum(socket.inet_pton(family, src) + socket.inet_pton(family, dst) +
+                    struct.pack("!II", len(data), proto) + data)
+
+
 def udp(src, dst, sport, dport, data):
     """The same of either family with the checksum for these addresses."""
-    family = socket.AF_INET6 if ":" in dst else socket.AF_INET
-    pseudo = socket.inet_pton(family, src) + socket.inet_pton(family, dst) + \
-        struct.pack("!II", 8 + len(data), UDP)
     whole = udp4(src, dst, sport, dport, data)
-    return whole[:6] + struct.pack("!H", checksum(pseudo + whole) or 0xffff) + whole[8:]
+    return whole[:6] + struct.pack("!H", sum_between(src, dst, UDP, whole) or 0xffff) + whole[8:]
 
 
 def ip6(src, dst, proto, payload, hops=64, tclass=0, flow=0, length=None):

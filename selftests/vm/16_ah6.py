@@ -10,7 +10,6 @@
 #	---- wire ---- fd00::2, 10.0.0.2 [x: xfrm] fd02::1, 10.2.0.1
 import os
 import socket
-import struct
 import sys
 from dataclasses import replace
 
@@ -23,7 +22,7 @@ from ktap import Skip, check, equal, run                        # noqa: E402
 from netns import pair                                          # noqa: E402
 from traffic import Ping, Udp, tcp_copy                         # noqa: E402
 from wire import (AH, DSTOPTS, HOPOPTS, OPEN, ROUTING, UDP, Capture, Injector,     # noqa: E402
-                  checksum, fill, ip6)
+                  fill, ip6, udp)
 
 K4, X4, K6, X6, OTHER6 = "10.0.0.1", "10.0.0.2", "fd00::1", "fd00::2", "fd00::11"
 KNET4, XNET4, KNET6, XNET6 = "10.1.0.1", "10.2.0.1", "fd01::1", "fd02::1"
@@ -141,13 +140,6 @@ def streams(tap, b):
             equal({p.proto for p in b.wire.take()}, {AH}, "protocols on the wire")
 
 
-def udp6(src, dst, data):
-    head = struct.pack("!HHHH", PORT, PORT, 8 + len(data), 0)
-    pseudo = socket.inet_pton(10, src) + socket.inet_pton(10, dst) + \
-        struct.pack("!II", 8 + len(data), UDP)
-    return head[:6] + struct.pack("!H", checksum(pseudo + head + data)) + data
-
-
 class Forge:
     """UDP datagrams to K with AH made here, each with the next sequence number."""
 
@@ -161,7 +153,7 @@ class Forge:
     def packet(self, first=UDP, extension=b"", padding=b""):
         self.seq += 1
         return ah.protect(self.sa, self.seq,
-                          ip6(X6, K6, first, extension + udp6(X6, K6, fill(40))), padding)
+                          ip6(X6, K6, first, extension + udp(X6, K6, PORT, PORT, fill(40))), padding)
 
     def sent(self, p, got, **moves):
         self.udp.all(timeout=0)

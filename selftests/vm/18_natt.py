@@ -20,8 +20,8 @@ from ipsec import SA, Kipsec, Moves, Policy, Xfrm, alg, transport, tunnel   # no
 from ktap import Skip, check, equal, run                        # noqa: E402
 from netns import Lab                                           # noqa: E402
 from traffic import Ping, Udp, tcp_copy                         # noqa: E402
-from wire import (OPEN, SECRET, TCP, UDP, Capture, Injector, checksum, fill,     # noqa: E402
-                  ip4, udp, udp4)
+from wire import (OPEN, SECRET, TCP, UDP, Capture, Injector, fill, ip4,     # noqa: E402
+                  sum_between, udp, udp4)
 
 K, N, NX, X, KNET, XNET = "10.0.0.1", "10.0.0.9", "192.0.2.9", "192.0.2.2", "10.1.0.1", "10.2.0.1"
 ORIGINAL = "172.16.0.5"         # a peer's own address, behind a NAT of its own
@@ -153,8 +153,7 @@ def tcp4(src, dst, sport, dport, seq, flags):
 
 def tcp_sum(src, dst, segment):
     """0 if the segment's own checksum is right."""
-    return checksum(socket.inet_aton(src) + socket.inet_aton(dst) +
-                    struct.pack("!HH", TCP, len(segment)) + segment)
+    return sum_between(src, dst, TCP, segment)
 
 
 def original(tap, b):

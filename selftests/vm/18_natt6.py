@@ -19,19 +19,16 @@ from ipsec import SA, Kipsec, Moves, Policy, Xfrm, alg, transport, tunnel   # no
 from ktap import check, equal, run                              # noqa: E402
 from netns import pair, still_neighbours                        # noqa: E402
 from traffic import Ping, Udp, tcp_copy                         # noqa: E402
-from wire import UDP, Capture, Injector, checksum, fill, ip6, udp   # noqa: E402
+from wire import ICMP6, UDP, Capture, Injector, fill, ip6, sum_between, udp     # noqa: E402
 
 K, X, KNET, XNET, PORT = "fd00::1", "fd00::2", "fd01::1", "fd02::1", 4500
-ICMP6 = 58
 NETS = "fd01::/64", "fd02::/64"
 ALGS = [ipsec.GCM, ipsec.AES_SHA1, (alg("chacha20-poly1305"), None)]
 
 
 def udp_sum(p):
     """0 if the checksum is right."""
-    return checksum(socket.inet_pton(socket.AF_INET6, p.src) +
-                    socket.inet_pton(socket.AF_INET6, p.dst) +
-                    struct.pack("!II", len(p.payload), UDP) + p.payload)
+    return sum_between(p.src, p.dst, UDP, p.payload)
 
 
 class Bench:
@@ -160,9 +157,7 @@ def too_big(tap, b):
 
 def icmp6_too_big(quoted, mtu):
     text = struct.pack("!BBHI", 2, 0, 0, mtu) + quoted
-    pseudo = socket.inet_pton(socket.AF_INET6, X) + socket.inet_pton(socket.AF_INET6, K) + \
-        struct.pack("!II", len(text), ICMP6)
-    return text[:2] + struct.pack("!H", checksum(pseudo + text)) + text[4:]
+    return text[:2] + struct.pack("!H", sum_between(X, K, ICMP6, text)) + text[4:]
 
 
 def natt6(tap):

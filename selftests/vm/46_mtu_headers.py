@@ -10,8 +10,6 @@
 # All have IPv4 and IPv6: a is 10.1.0.2 and fd01::2, b 10.2.0.2 and fd02::2.
 import os
 import select
-import socket
-import struct
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
@@ -21,7 +19,7 @@ from ipsec import SA, Moves                                     # noqa: E402
 from ktap import equal, run                                     # noqa: E402
 from path import A, B, G1, G2, WAYS, Bench, router_lab, send    # noqa: E402
 from traffic import Udp                                         # noqa: E402
-from wire import ESP, UDP, Injector, checksum, ip4, ip6, udp4   # noqa: E402
+from wire import ESP, UDP, Injector, ip4, ip6, udp, udp4        # noqa: E402
 
 PORT = 4000
 
@@ -137,9 +135,7 @@ def matrix(ns, inject, sa, inner):
         for o in range(4):
             data = udp4("", "", 9, PORT, b"mark %d %d" % (i, o))
             if inner == 6:
-                pseudo = socket.inet_pton(10, B[6]) + socket.inet_pton(10, A[6])
-                pseudo += struct.pack("!II", len(data), UDP)
-                data = data[:6] + struct.pack("!H", checksum(pseudo + data)) + data[8:]
+                data = udp(B[6], A[6], 9, PORT, data[8:])
                 packet = ip6(B[6], A[6], UDP, data, tclass=0x28 | i)
             else:
                 packet = ip4(B[4], A[4], UDP, data, tos=0x28 | i)

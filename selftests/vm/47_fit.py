@@ -22,7 +22,7 @@ from ktap import check, equal, run                              # noqa: E402
 from netns import Lab                                           # noqa: E402
 from traffic import Udp, tcp_copy                               # noqa: E402
 from wire import (ESP, ETH_P_ALL, SECRET, TCP, Capture, Injector, Packet,  # noqa: E402
-                  checksum, fill, ip4)
+                  fill, ip4, sum_between)
 
 CBC = (alg("aes-cbc", 128), auth("hmac-sha256"))
 OUT, BACK = 0x4701, 0x4702
@@ -94,9 +94,7 @@ class Bench:
 
 def mss(packet):
     """Of a SYN; the checksum must be right."""
-    head = packet.raw[12:20] if packet.ihl == 20 else packet.raw[8:40]
-    pseudo = head + struct.pack("!HH", TCP, len(packet.payload))
-    equal(checksum(pseudo + packet.payload), 0, "checksum of %s" % packet)
+    equal(sum_between(packet.src, packet.dst, TCP, packet.payload), 0, "checksum of %s" % packet)
     options = packet.payload[20:packet.payload[12] >> 2]
     while options:
         if options[0] == 1:
@@ -155,9 +153,7 @@ def clamping(tap, b):
             options += bytes(-len(options) % 4)
             segment = struct.pack("!HHIIBBHHH", 4701, 4702, 1, 0, (5 + len(options) // 4) << 4, 2,
                                   1000, 0, 0) + options
-            pseudo = socket.inet_aton(a) + socket.inet_aton(z) + \
-                struct.pack("!HH", TCP, len(segment))
-            total = checksum(pseudo + segment)
+            total = sum_between(a, z, TCP, segment)
             segment = segment[:16] + struct.pack("!H", total) + segment[18:]
             b.seen("b")
             with Moves(b.k, ("InProtected",), OutProtected=1):
