@@ -115,7 +115,7 @@ static bool ah_mask(struct kipsec_job *job, unsigned int len, unsigned int own,
 static int ah_crypt(struct kipsec_job *job, unsigned int len, unsigned int own,
 		    bool out)
 {
-	const struct kipsec_ah_sa *ah = job->sa->xf_data;
+	struct kipsec_ah_sa *ah = job->sa->xf_data;
 	u8 *head = skb_network_header(job->skb) + len, *payload = head + own;
 	unsigned int plen = skb_tail_pointer(job->skb) - payload, n = 0;
 	unsigned int assoc = len + own + plen;

@@ -35,6 +35,7 @@ struct ctl_table_header;
  * @frag_before: what does not fit a tunnel is fragmented before it goes in, not
  *	after
  * @mss_clamp: lower the segment size of TCP that goes through SAs
+ * @pipeline: leave ciphers to other cores: KIPSEC_PIPELINE_*
  * @larval_lifetime: seconds until an SA from GETSPI that nobody completes dies
  */
 struct kipsec_knobs {
@@ -43,8 +44,12 @@ struct kipsec_knobs {
 	u8	ecn;
 	u8	frag_before;
 	u8	mss_clamp;
+	u8	pipeline;
 	u32	larval_lifetime;
 };
+
+#define KIPSEC_PIPELINE_ON	1	/* 0: never */
+#define KIPSEC_PIPELINE_AUTO	2	/* when this one has too much to do */
 
 /**
  * struct kipsec_net - the per-namespace root

@@ -124,6 +124,9 @@ static int __init kipsec_start(void)
 	err = kipsec_sad_start();
 	if (err)
 		return err;
+	err = kipsec_crypto_start();
+	if (err)
+		goto no_crypto;
 	err = kipsec_reinject_start();
 	if (err)
 		goto no_reinject;
@@ -157,6 +160,8 @@ no_route:
 no_net:
 	kipsec_reinject_stop();
 no_reinject:
+	kipsec_crypto_stop();
+no_crypto:
 	kipsec_sad_stop();
 	return err;
 }

@@ -69,16 +69,6 @@ static void sa_free(struct kipsec_sa *sa)
 		wake_up(&sad->gone);
 }
 
-/* A grace period after the last reference: who took off has done so by now. */
-static void sa_free_work(struct work_struct *work)
-{
-	struct kipsec_sa *sa = container_of(to_rcu_work(work),
-					    struct kipsec_sa, free_work);
-
-	if (atomic_dec_and_test(&sa->inflight))
-		sa_free(sa);
-}
-
 static void sa_landed_work(struct work_struct *work)
 {
 	sa_free(container_of(to_rcu_work(work), struct kipsec_sa, free_work));
@@ -86,12 +76,22 @@ static void sa_landed_work(struct work_struct *work)
 
 void kipsec_sa_land(struct kipsec_sa *sa)
 {
-	/* Can only be the last one after sa_free_work() has come and gone. */
+	/* Can only be the last one after sa_free_work() has begun. */
 	if (likely(!atomic_dec_and_test(&sa->inflight)))
 		return;
-	/* The packet that lands here is still on its way, with us at hand. */
+	/* The packet that has just landed is still on its way, with us at hand. */
 	INIT_RCU_WORK(&sa->free_work, sa_landed_work);
 	queue_rcu_work(free_wq, &sa->free_work);
+}
+
+/*
+ * A grace period after the last reference: who took off has done so by now. That
+ * nobody is left does not say that nobody has landed in this moment.
+ */
+static void sa_free_work(struct work_struct *work)
+{
+	kipsec_sa_land(container_of(to_rcu_work(work), struct kipsec_sa,
+				    free_work));
 }
 
 void kipsec_sa_put(struct kipsec_sa *sa)

@@ -15,6 +15,7 @@ static const struct kipsec_knobs defaults = {
 	.ecn			= 1,
 	.frag_before		= 0,
 	.mss_clamp		= 0,
+	.pipeline		= KIPSEC_PIPELINE_AUTO,
 	.larval_lifetime	= 30,
 };
 
@@ -34,6 +35,7 @@ static const struct ctl_table template[] = {
 	BYTE_KNOB("ecn", ecn, SYSCTL_ONE),
 	BYTE_KNOB("frag_before", frag_before, SYSCTL_ONE),
 	BYTE_KNOB("mss_clamp", mss_clamp, SYSCTL_ONE),
+	BYTE_KNOB("pipeline", pipeline, SYSCTL_TWO),
 	{
 		.procname	= "larval_lifetime",
 		.data		= (void *)offsetof(struct kipsec_knobs,
@@ -47,7 +49,7 @@ static const struct ctl_table template[] = {
 	KIPSEC_SYSCTL_END
 };
 
-#define KNOBS	6
+#define KNOBS	7
 
 int kipsec_sysctl_init(struct kipsec_net *kn)
 {

@@ -22,6 +22,8 @@
 #include <net/dst.h>
 
 #include "../kmod/alg.h"
+#include "card.h"
+#include "crew.h"
 #include "crypto.h"
 
 static DEFINE_PER_CPU(struct kipsec_job *, job_cache);
@@ -63,17 +65,53 @@ static int authenc_setkey(struct crypto_aead *tfm, const struct kipsec_key *enc,
 	return err;
 }
 
+/* Flags of drivers that stand for hardware: they have memory of their own. */
+#define CARD_FLAGS	(CRYPTO_ALG_ALLOCATES_MEMORY | CRYPTO_ALG_KERN_DRIVER_ONLY)
+
+static bool is_card(struct crypto_aead *tfm)
+{
+	u32 flags = crypto_aead_alg(tfm)->base.cra_flags;
+
+	return (flags & CRYPTO_ALG_ASYNC) && (flags & CARD_FLAGS);
+}
+
 static struct crypto_aead *cipher_alloc(const struct kipsec_key *enc,
-					const struct kipsec_key *auth, bool esn)
+					const struct kipsec_key *auth, bool esn,
+					u32 mask)
 {
 	char name[CRYPTO_MAX_ALG_NAME];
 
 	if (enc && enc->alg->kind == KIPSEC_ALG_AEAD)
-		return crypto_alloc_aead(enc->alg->crypto, 0, 0);
+		return crypto_alloc_aead(enc->alg->crypto, 0, mask);
 	snprintf(name, sizeof(name), "%s(%s,%s)", esn ? "authencesn" : "authenc",
 		 auth ? auth->alg->crypto : "digest_null",
 		 enc ? enc->alg->crypto : "ecb(cipher_null)");
-	return crypto_alloc_aead(name, 0, 0);
+	return crypto_alloc_aead(name, 0, mask);
+}
+
+static struct crypto_aead *cipher_keyed(const struct kipsec_key *enc,
+					const struct kipsec_key *auth, bool esn,
+					u32 mask)
+{
+	struct crypto_aead *tfm = cipher_alloc(enc, auth, esn, mask);
+	unsigned int icvlen;
+	int err;
+
+	if (IS_ERR(tfm))
+		return tfm;
+	if (enc && enc->alg->kind == KIPSEC_ALG_AEAD) {
+		icvlen = enc->icvlen;
+		err = crypto_aead_setkey(tfm, enc->data, key_bytes(enc));
+	} else {
+		icvlen = auth ? auth->icvlen : 0;
+		err = authenc_setkey(tfm, enc, auth);
+	}
+	if (!err)
+		err = crypto_aead_setauthsize(tfm, icvlen);
+	if (!err)
+		return tfm;
+	crypto_free_aead(tfm);
+	return ERR_PTR(err);
 }
 
 static void job_room_grow(unsigned int reqsize)
@@ -84,26 +122,36 @@ static void job_room_grow(unsigned int reqsize)
 	spin_unlock_bh(&job_room_lock);
 }
 
+static int cipher_add_card(struct kipsec_cipher *c, struct crypto_aead *card)
+{
+	int err = -ENOMEM;
+
+	c->lane = kipsec_lane_alloc(GFP_KERNEL);
+	if (c->lane)
+		err = kipsec_card_add(c->lane, card);
+	if (err)
+		kfree(c->lane);
+	return err;
+}
+
 int kipsec_cipher_init(struct kipsec_cipher *c, const struct kipsec_key *enc,
 		       const struct kipsec_key *auth, bool esn)
 {
-	struct crypto_aead *tfm = cipher_alloc(enc, auth, esn);
-	unsigned int icvlen;
+	struct crypto_aead *tfm = cipher_keyed(enc, auth, esn, 0), *card = NULL;
 	int err;
 
-	if (IS_ERR(tfm))
-		return PTR_ERR(tfm);
-	if (enc && enc->alg->kind == KIPSEC_ALG_AEAD) {
-		icvlen = enc->icvlen;
-		err = crypto_aead_setkey(tfm, enc->data, key_bytes(enc));
-	} else {
-		icvlen = auth ? auth->icvlen : 0;
-		err = authenc_setkey(tfm, enc, auth);
+	if (!IS_ERR(tfm) && is_card(tfm)) {
+		card = tfm;
+		tfm = cipher_keyed(enc, auth, esn, CARD_FLAGS);
 	}
-	if (!err)
-		err = crypto_aead_setauthsize(tfm, icvlen);
+	err = PTR_ERR_OR_ZERO(tfm);
+	if (!err && card)
+		err = cipher_add_card(c, card);
 	if (err) {
-		crypto_free_aead(tfm);
+		if (!IS_ERR(tfm))
+			crypto_free_aead(tfm);
+		if (card)
+			crypto_free_aead(card);
 		return err;
 	}
 	c->tfm = tfm;
@@ -114,11 +162,16 @@ int kipsec_cipher_init(struct kipsec_cipher *c, const struct kipsec_key *enc,
 
 void kipsec_cipher_destroy(struct kipsec_cipher *c)
 {
+	if (c->lane && c->lane->card)
+		kipsec_card_remove(c->lane);
+	kfree(c->lane);
 	crypto_free_aead(c->tfm);
 }
 
 const char *kipsec_cipher_driver(const struct kipsec_cipher *c)
 {
+	if (c->lane && c->lane->card)
+		return kipsec_card_driver(c->lane->card);
 	return crypto_tfm_alg_driver_name(crypto_aead_tfm(c->tfm));
 }
 
@@ -184,23 +237,28 @@ bool kipsec_job_scratch(struct kipsec_job *job, unsigned int len)
 	return job->scratch;
 }
 
-/*
- * The cipher will finish later, and then the RCU section that keeps the SAs and
- * the device is over: hold them now. Most packets never come here. Completion
- * may be faster than we are; who comes second to @meet goes on with the job.
- */
-static int job_part(struct kipsec_job *job)
+/* Hold the SAs and the device. Most packets never come here. */
+void kipsec_job_part(struct kipsec_job *job)
 {
 	unsigned int i;
 
-	if (!job->parted) {
-		for (i = 0; i < job->n; i++)
-			kipsec_sa_takeoff(job->path[i]);
-		dev_hold(job->dev);
-		skb_dst_force(job->skb);
-		job->dst = NULL;
-		job->parted = true;
-	}
+	if (job->parted)
+		return;
+	for (i = 0; i < job->n; i++)
+		kipsec_sa_takeoff(job->path[i]);
+	dev_hold(job->dev);
+	skb_dst_force(job->skb);
+	job->dst = NULL;
+	job->parted = true;
+}
+
+/*
+ * A software driver that finishes later for once: it could not have the FPU.
+ * Completion may be faster than we are; who comes second to @meet goes on.
+ */
+static int crypt_later(struct kipsec_job *job)
+{
+	kipsec_job_part(job);
 	if (atomic_xchg(&job->meet, 1))
 		job->done(job, job->err);
 	return -EINPROGRESS;
@@ -215,7 +273,7 @@ static void crypt_done(kipsec_crypto_arg arg, int err)
 		return;
 	job->err = err;
 	if (!atomic_xchg(&job->meet, 1))
-		return;		/* job_part() goes on */
+		return;		/* crypt_later() goes on */
 	local_bh_disable();
 	rcu_read_lock();
 	job->done(job, err);
@@ -223,27 +281,68 @@ static void crypt_done(kipsec_crypto_arg arg, int err)
 	local_bh_enable();
 }
 
-static int crypt_run(struct kipsec_job *job, const struct kipsec_cipher *c,
+/* Other hands do the work, and release the packets in order. */
+static int crypt_in_lane(struct kipsec_job *job, struct kipsec_cipher *c,
+			 bool enc)
+{
+	struct kipsec_lane *lane = READ_ONCE(c->lane), *old;
+
+	if (!lane) {
+		lane = kipsec_lane_alloc(GFP_ATOMIC | __GFP_NOWARN);
+		old = lane ? cmpxchg(&c->lane, NULL, lane) : NULL;
+		if (old) {
+			kfree(lane);
+			lane = old;
+		}
+	}
+	job->enc = enc;
+	if (!lane || !kipsec_lane_enter(lane, job)) {
+		job->reason = kipsec_crypt_reason(enc, -ENOBUFS);
+		return -ENOBUFS;
+	}
+	if (lane->card)
+		kipsec_card_submit(job);
+	else if (kipsec_crew_wanted(job->sa->net))
+		kipsec_crew_give(job);
+	else
+		kipsec_lane_run(job);
+	return -EINPROGRESS;
+}
+
+/* Is it up to others, or must it wait for packets that they have? */
+static bool lane_wanted(const struct kipsec_job *job,
+			const struct kipsec_cipher *c)
+{
+	const struct kipsec_lane *lane = READ_ONCE(c->lane);
+
+	if (unlikely(lane) && (lane->card || READ_ONCE(lane->len)))
+		return true;
+	return kipsec_crew_wanted(job->sa->net);
+}
+
+static int crypt_run(struct kipsec_job *job, struct kipsec_cipher *c,
 		     bool enc, unsigned int assoc, unsigned int len)
 {
 	struct aead_request *req = &job->req;
 	int err;
 
 	aead_request_set_tfm(req, c->tfm);
-	aead_request_set_callback(req, 0, crypt_done, job);
 	aead_request_set_crypt(req, job->sg, job->sg, len, job->iv);
 	aead_request_set_ad(req, assoc);
+	if (unlikely(lane_wanted(job, c)))
+		return crypt_in_lane(job, c, enc);
+	aead_request_set_callback(req, 0, crypt_done, job);
 	atomic_set(&job->meet, 0);
 	err = enc ? crypto_aead_encrypt(req) : crypto_aead_decrypt(req);
 	if (unlikely(err == -EINPROGRESS))
-		return job_part(job);
+		return crypt_later(job);
 	/* Not for the caller to write: a job that is under way may be gone. */
 	if (unlikely(err))
 		job->reason = kipsec_crypt_reason(enc, err);
 	return err;
 }
 
-int kipsec_crypt_sg(struct kipsec_job *job, const struct kipsec_cipher *c,
+int kipsec_crypt_sg(struct kipsec_job *job, struct kipsec_cipher *c,
 		    bool enc, unsigned int n, unsigned int assoc,
 		    unsigned int len)
 {
@@ -260,7 +359,7 @@ int kipsec_crypt_sg(struct kipsec_job *job, const struct kipsec_cipher *c,
  * on: the order that RFC 4303 has for the ICV of combined modes, and that
  * authencesn() asks for, which itself puts the upper half last.
  */
-static int crypt_esn(struct kipsec_job *job, const struct kipsec_cipher *c,
+static int crypt_esn(struct kipsec_job *job, struct kipsec_cipher *c,
 		     bool enc, const u8 *data, unsigned int total,
 		     unsigned int assoc, unsigned int len)
 {
@@ -274,7 +373,7 @@ static int crypt_esn(struct kipsec_job *job, const struct kipsec_cipher *c,
 	return kipsec_crypt_sg(job, c, enc, 2, assoc + sizeof(__be32), len);
 }
 
-int kipsec_crypt(struct kipsec_job *job, const struct kipsec_cipher *c,
+int kipsec_crypt(struct kipsec_job *job, struct kipsec_cipher *c,
 		 bool enc, u8 *data, unsigned int assoc, unsigned int len)
 {
 	unsigned int total = assoc + len;
@@ -290,10 +389,24 @@ int kipsec_crypt(struct kipsec_job *job, const struct kipsec_cipher *c,
 
 /* --- beginning and end --------------------------------------------------- */
 
+int kipsec_crypto_start(void)
+{
+	int err = kipsec_card_start();
+
+	if (err)
+		return err;
+	err = kipsec_crew_start();
+	if (err)
+		kipsec_card_stop();
+	return err;
+}
+
 void kipsec_crypto_stop(void)
 {
 	int cpu;
 
+	kipsec_crew_stop();
+	kipsec_card_stop();
 	for_each_possible_cpu(cpu) {
 		job_free(per_cpu(job_cache, cpu));
 		per_cpu(job_cache, cpu) = NULL;

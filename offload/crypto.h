@@ -18,13 +18,18 @@
 #define KIPSEC_MAX_IV	16
 #define KIPSEC_MAX_SG	4
 
+struct kipsec_lane;
+
 /**
  * struct kipsec_cipher - one SA's cipher, keyed
- * @tfm: from the crypto API
+ * @tfm: from the crypto API: software
+ * @lane: order of the packets that a card or other cores work on; NULL until
+ *	there are such
  * @esn: the upper half of the sequence number is authenticated too
  */
 struct kipsec_cipher {
 	struct crypto_aead	*tfm;
+	struct kipsec_lane	*lane;
 	bool			esn;
 };
 
@@ -54,6 +59,11 @@ struct kipsec_cipher {
  * @sg: the one linear buffer, as a rule
  * @iv: of the cipher
  * @esn: SPI and both halves of the sequence number
+ * @lane: what it entered, with the next four (lane.c)
+ * @order: place in the lane
+ * @todo: place among those that nobody works on yet
+ * @finished: the cipher has, with @err; waits for those before it
+ * @enc: encrypt, or decrypt
  * @req: of the cipher; its private part follows the job
  */
 struct kipsec_job {
@@ -79,6 +89,11 @@ struct kipsec_job {
 	struct scatterlist	sg[KIPSEC_MAX_SG];
 	u8			iv[KIPSEC_MAX_IV] __aligned(16);
 	__be32			esn[3];
+	struct kipsec_lane	*lane;
+	struct list_head	order;
+	struct list_head	todo;
+	bool			finished;
+	bool			enc;
 	struct aead_request	req;
 };
 
@@ -128,9 +143,19 @@ struct sk_buff *kipsec_job_put(struct kipsec_job *job);
  */
 bool kipsec_job_scratch(struct kipsec_job *job, unsigned int len);
 
+/**
+ * kipsec_job_part() - the job leaves the RCU section that it was made in
+ * @job: its cipher will finish later
+ *
+ * Holds what it needs until then. BH off, RCU read side.
+ */
+void kipsec_job_part(struct kipsec_job *job);
+
 /** kipsec_crypt_reason() - why a packet is dropped when its cipher says @err */
 static inline enum kipsec_reason kipsec_crypt_reason(bool enc, int err)
 {
+	if (err == -ENOBUFS)
+		return enc ? KIPSEC_DROP_OUT_QUEUE : KIPSEC_DROP_IN_QUEUE;
 	if (enc)
 		return KIPSEC_DROP_OUT_CRYPTO;
 	return err == -EBADMSG ? KIPSEC_DROP_IN_ICV : KIPSEC_DROP_IN_CRYPTO;
@@ -152,7 +177,7 @@ static inline enum kipsec_reason kipsec_crypt_reason(bool enc, int err)
  * Context: BH off, RCU read side.
  * Return: 0, -EINPROGRESS, -EBADMSG bad ICV, or another errno of the driver.
  */
-int kipsec_crypt(struct kipsec_job *job, const struct kipsec_cipher *c,
+int kipsec_crypt(struct kipsec_job *job, struct kipsec_cipher *c,
 		 bool enc, u8 *data, unsigned int assoc, unsigned int len);
 
 /**
@@ -168,9 +193,11 @@ int kipsec_crypt(struct kipsec_job *job, const struct kipsec_cipher *c,
  *
  * Context and answers: as kipsec_crypt().
  */
-int kipsec_crypt_sg(struct kipsec_job *job, const struct kipsec_cipher *c,
+int kipsec_crypt_sg(struct kipsec_job *job, struct kipsec_cipher *c,
 		    bool enc, unsigned int n, unsigned int assoc,
 		    unsigned int len);
+
+int kipsec_crypto_start(void);
 
 /** kipsec_crypto_stop() - after the last job */
 void kipsec_crypto_stop(void);

@@ -138,6 +138,7 @@ static struct aead_alg card_alg = {
 		.cra_driver_name	= "rfc4106-gcm-aes-testcard",
 		.cra_priority		= 10000,
 		.cra_flags		= CRYPTO_ALG_ASYNC |
+					  CRYPTO_ALG_ALLOCATES_MEMORY |
 					  CRYPTO_ALG_NEED_FALLBACK,
 		.cra_blocksize		= 1,
 		.cra_ctxsize		= sizeof(struct card_tfm),

@@ -7,10 +7,11 @@
  * are written down:
  *
  *	DIR/counts	a line per region: its number, instructions in the
- *			kernel, in user space
+ *			kernel, in user space; with "processors=yes" also of
+ *			each processor
  *	DIR/blocks.N	region N: address, instructions and runs of each block
  *
- * One processor only. An idle processor runs no block and so costs nothing. Of
+ * With more than one processor they must take turns, as -icount has it. An idle processor runs no block and so costs nothing. Of
  * a REP string instruction each turn counts, as it does for -icount.
  *
  * The declarations below are the part of version 1 of QEMU's plugin interface
@@ -44,6 +45,9 @@ void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
 					    void (*fn)(unsigned int cpu, void *data),
 					    int flags, void *data);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
+void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb,
+					  void (*fn)(unsigned int cpu, void *data),
+					  int flags, void *data);
 uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb,
 						 size_t i);
@@ -78,6 +82,11 @@ static struct block *bucket[BUCKETS];
 static struct block *newest;
 static const char *dir = ".";
 static unsigned int region;
+
+#define PROCESSORS	8
+
+static bool processors;
+static uint64_t ran[PROCESSORS], ran_before[PROCESSORS];
 
 static FILE *open_file(const char *name, const char *mode)
 {
@@ -122,12 +131,14 @@ static void region_begin(unsigned int cpu, void *data)
 	(void)data;
 	for (b = newest; b; b = b->older)
 		b->before = b->runs;
+	memcpy(ran_before, ran, sizeof(ran));
 }
 
 static void region_end(unsigned int cpu, void *data)
 {
 	unsigned long long kernel = 0, user = 0, runs;
 	struct block *b;
+	unsigned int i;
 	char name[32];
 	FILE *f;
 
@@ -148,9 +159,21 @@ static void region_end(unsigned int cpu, void *data)
 	}
 	fclose(f);
 	f = open_file("counts", "a");
-	fprintf(f, "%u %llu %llu\n", region, kernel, user);
+	fprintf(f, "%u %llu %llu", region, kernel, user);
+	for (i = 0; processors && i < PROCESSORS; i++)
+		fprintf(f, " %llu", (unsigned long long)(ran[i] - ran_before[i]));
+	fputc('\n', f);
 	fclose(f);
 	region++;
+}
+
+/* A call for each block, which takes longer than to count in line. */
+static void block_runs(unsigned int cpu, void *data)
+{
+	struct block *b = data;
+
+	if (cpu < PROCESSORS)
+		ran[cpu] += b->insns;
 }
 
 static void watch_mark(struct qemu_plugin_insn *insn)
@@ -178,6 +201,8 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 
 	(void)id;
 	qemu_plugin_register_vcpu_tb_exec_inline(tb, INLINE_ADD_U64, &b->runs, 1);
+	if (processors)
+		qemu_plugin_register_vcpu_tb_exec_cb(tb, block_runs, CB_NO_REGS, b);
 	for (i = 0; i < n; i++)
 		watch_mark(qemu_plugin_tb_get_insn(tb, i));
 }
@@ -188,9 +213,13 @@ PUBLIC int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info,
 	int i;
 
 	(void)info;
-	for (i = 0; i < argc; i++)
+	for (i = 0; i < argc; i++) {
 		if (!strncmp(argv[i], "dir=", 4))
 			dir = strdup(argv[i] + 4);
+		/* QEMU may have made "yes" of what was said. */
+		if (!strncmp(argv[i], "processors=", 11))
+			processors = true;
+	}
 	fclose(open_file("counts", "w"));
 	qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
 	return 0;

@@ -8,7 +8,7 @@ import os
 class Region:
     """One measured region: a label and its exact counts."""
 
-    def __init__(self, number, label, unit, want, got, kernel, user):
+    def __init__(self, number, label, unit, want, got, kernel, user, processors):
         self.number = number
         self.label = label
         self.unit = unit
@@ -16,6 +16,7 @@ class Region:
         self.bad = got != want
         self.kernel = kernel
         self.user = user
+        self.processors = processors
 
     def total(self):
         """Instructions per unit."""
@@ -31,8 +32,9 @@ def load(folder):
     if len(lines) != len(counts):
         raise SystemExit(f'{folder}: {len(lines)} labels, {len(counts)} regions')
     regions = {}
-    for (label, unit, want, got), (number, kernel, user) in zip(lines, counts):
-        regions[label] = Region(number, label, unit, int(want), int(got), kernel, user)
+    for (label, unit, want, got), (number, kernel, user, *processors) in zip(lines, counts):
+        regions[label] = Region(number, label, unit, int(want), int(got), kernel, user,
+                                processors)
     return regions
 
 

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * card.h - a driver that stands for hardware, and may misbehave (floor 3).
+ */
+#ifndef _KIPSEC_CARD_H
+#define _KIPSEC_CARD_H
+
+#include "lane.h"
+
+/**
+ * struct kipsec_card_stats - what a card did for one SA
+ * @requests: given to it
+ * @bytes: of them
+ * @errors: answers that were no use, and requests that never got one
+ * @fallbacks: packets that software did in its place
+ * @inflight: requests in its hands
+ * @out: it is out of service for this SA
+ */
+struct kipsec_card_stats {
+	u64		requests;
+	u64		bytes;
+	u64		errors;
+	u64		fallbacks;
+	unsigned int	inflight;
+	bool		out;
+};
+
+/**
+ * kipsec_card_add() - let a card do the work of a lane
+ * @lane: new and empty
+ * @tfm: keyed; belongs to the card afterwards
+ *
+ * Context: process. Return: 0 or -ENOMEM (@tfm stays the caller's).
+ */
+int kipsec_card_add(struct kipsec_lane *lane, struct crypto_aead *tfm);
+
+/**
+ * kipsec_card_remove() - the lane has no jobs any more
+ * @lane: its card forgets it, and goes with the last request that it keeps
+ *
+ * Context: process.
+ */
+void kipsec_card_remove(struct kipsec_lane *lane);
+
+/** kipsec_card_driver() - its name */
+const char *kipsec_card_driver(const struct kipsec_card *card);
+
+/** kipsec_card_stats() - counters so far */
+void kipsec_card_stats(struct kipsec_card *card,
+		       struct kipsec_card_stats *stats);
+
+/**
+ * kipsec_card_submit() - the card's turn, or software's if it cannot
+ * @job: entered in a lane with a card
+ *
+ * Context: BH off, RCU read side. The job may be gone afterwards.
+ */
+void kipsec_card_submit(struct kipsec_job *job);
+
+int kipsec_card_start(void);
+void kipsec_card_stop(void);
+
+#endif /* _KIPSEC_CARD_H */

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * lane.c - the packets of one SA whose ciphers finish later, in order (floor 3).
+ */
+#include <linux/slab.h>
+
+#include "lane.h"
+
+struct kipsec_lane *kipsec_lane_alloc(gfp_t gfp)
+{
+	struct kipsec_lane *lane = kzalloc(sizeof(*lane), gfp);
+
+	if (!lane)
+		return NULL;
+	spin_lock_init(&lane->lock);
+	INIT_LIST_HEAD(&lane->order);
+	INIT_LIST_HEAD(&lane->todo);
+	INIT_LIST_HEAD(&lane->turn);
+	return lane;
+}
+
+bool kipsec_lane_enter(struct kipsec_lane *lane, struct kipsec_job *job)
+{
+	bool room;
+
+	job->lane = lane;
+	job->finished = false;
+	spin_lock(&lane->lock);
+	room = lane->len < KIPSEC_LANE_MAX;
+	if (room) {
+		kipsec_job_part(job);
+		list_add_tail(&job->order, &lane->order);
+		/* Not under the lock: readers that skip the lane if it is empty. */
+		WRITE_ONCE(lane->len, lane->len + 1);
+	}
+	spin_unlock(&lane->lock);
+	return room;
+}
+
+/* The next job to release, or NULL and somebody else may release. */
+static struct kipsec_job *lane_head(struct kipsec_lane *lane)
+{
+	struct kipsec_job *job;
+
+	job = list_first_entry_or_null(&lane->order, struct kipsec_job, order);
+	if (!job || !job->finished) {
+		lane->releasing = false;
+		return NULL;
+	}
+	list_del(&job->order);
+	return job;
+}
+
+void kipsec_lane_done(struct kipsec_job *job, int err)
+{
+	struct kipsec_lane *lane = job->lane;
+
+	spin_lock(&lane->lock);
+	job->err = err;
+	job->finished = true;
+	if (lane->releasing) {
+		spin_unlock(&lane->lock);
+		return;
+	}
+	lane->releasing = true;
+	while ((job = lane_head(lane))) {
+		spin_unlock(&lane->lock);
+		job->done(job, job->err);
+		spin_lock(&lane->lock);
+		/* Only now: who finds the lane empty must not overtake it. */
+		WRITE_ONCE(lane->len, lane->len - 1);
+	}
+	spin_unlock(&lane->lock);
+}
+
+static void lane_crypt_done(kipsec_crypto_arg arg, int err)
+{
+	struct kipsec_job *job = kipsec_crypto_data(arg);
+
+	/* A backlogged request that has begun; its end is still to come. */
+	if (err == -EINPROGRESS)
+		return;
+	local_bh_disable();
+	rcu_read_lock();
+	kipsec_lane_done(job, err);
+	rcu_read_unlock();
+	local_bh_enable();
+}
+
+int kipsec_lane_run(struct kipsec_job *job)
+{
+	struct aead_request *req = &job->req;
+	int err;
+
+	/* Also those that answer at once now and then answer later. */
+	aead_request_set_callback(req, 0, lane_crypt_done, job);
+	err = job->enc ? crypto_aead_encrypt(req) : crypto_aead_decrypt(req);
+	if (err != -EINPROGRESS)
+		kipsec_lane_done(job, err);
+	return err;
+}
+
+void kipsec_lane_wait(struct kipsec_job *job)
+{
+	struct kipsec_lane *lane = job->lane;
+
+	lockdep_assert_held(&lane->lock);
+	list_add_tail(&job->todo, &lane->todo);
+	WRITE_ONCE(lane->waiting, lane->waiting + 1);
+}
+
+struct kipsec_job *kipsec_lane_next(struct kipsec_lane *lane)
+{
+	struct kipsec_job *job;
+
+	lockdep_assert_held(&lane->lock);
+	job = list_first_entry_or_null(&lane->todo, struct kipsec_job, todo);
+	if (job) {
+		list_del(&job->todo);
+		WRITE_ONCE(lane->waiting, lane->waiting - 1);
+	}
+	return job;
+}
