@@ -66,7 +66,7 @@ static int ah_init(struct kipsec_sa *sa)
 	ah->icvlen = sa->auth->icvlen;
 	ah->len = ALIGN(AH_HEADER + ah->icvlen, ah_align(sa));
 	/* authencesn() knows only ESP's order; ours is made here. */
-	err = kipsec_cipher_init(&ah->cipher, NULL, sa->auth, false);
+	err = kipsec_cipher_init(&ah->cipher, NULL, sa->auth, false, sa->driver);
 	if (err) {
 		kfree(ah);
 		return err;
@@ -81,6 +81,13 @@ static void ah_destroy(struct kipsec_sa *sa)
 
 	kipsec_cipher_destroy(&ah->cipher);
 	kfree(ah);
+}
+
+static const struct kipsec_cipher *ah_cipher(const struct kipsec_sa *sa)
+{
+	const struct kipsec_ah_sa *ah = sa->xf_data;
+
+	return &ah->cipher;
 }
 
 static unsigned int ah_inner_max(const struct kipsec_sa *sa, bool tunnel,
@@ -228,6 +235,7 @@ const struct kipsec_xform kipsec_ah = {
 	.proto		= IPPROTO_AH,
 	.init		= ah_init,
 	.destroy	= ah_destroy,
+	.cipher		= ah_cipher,
 	.inner_max	= ah_inner_max,
 	.output		= ah_output,
 	.input		= ah_input,

@@ -75,7 +75,8 @@ static int esp_init(struct kipsec_sa *sa)
 	get_random_bytes(&esp->salt, sizeof(esp->salt));
 	/* Nothing would vouch for the half that is not sent. */
 	err = sa->esn && !esp->icvlen ? -EINVAL :
-	      kipsec_cipher_init(&esp->cipher, sa->enc, sa->auth, sa->esn);
+	      kipsec_cipher_init(&esp->cipher, sa->enc, sa->auth, sa->esn,
+				 sa->driver);
 	if (err) {
 		kfree(esp);
 		return err;
@@ -90,6 +91,13 @@ static void esp_destroy(struct kipsec_sa *sa)
 
 	kipsec_cipher_destroy(&esp->cipher);
 	kfree_sensitive(esp);
+}
+
+static const struct kipsec_cipher *esp_cipher(const struct kipsec_sa *sa)
+{
+	const struct kipsec_esp_sa *esp = sa->xf_data;
+
+	return &esp->cipher;
 }
 
 static unsigned int esp_inner_max(const struct kipsec_sa *sa, bool tunnel,
@@ -229,6 +237,7 @@ const struct kipsec_xform kipsec_esp = {
 	.proto		= IPPROTO_ESP,
 	.init		= esp_init,
 	.destroy	= esp_destroy,
+	.cipher		= esp_cipher,
 	.inner_max	= esp_inner_max,
 	.output		= esp_output,
 	.input		= esp_input,

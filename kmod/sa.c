@@ -64,6 +64,7 @@ static void sa_free(struct kipsec_sa *sa)
 	kfree(sa->replay);
 	kfree_sensitive(sa->auth);
 	kfree_sensitive(sa->enc);
+	kfree(sa->driver);
 	kmem_cache_free(sa_cache, sa);
 	if (atomic_dec_and_test(&sad->live))
 		wake_up(&sad->gone);

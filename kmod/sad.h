@@ -174,6 +174,7 @@ void kipsec_way_free(struct kipsec_way *way);
  * @event_pending: it stands in that list
  * @auth: (c) key and algorithm, or NULL
  * @enc: (c) key and algorithm, or NULL
+ * @driver: (c) of the cipher, that was asked for; NULL as a rule
  * @natt: (m) UDP encapsulation
  * @moved: (l) the peer came from elsewhere
  * @icv_asked: (c) bits of ICV that were asked for, 0 none; for dumps
@@ -240,6 +241,7 @@ struct kipsec_sa {
 	struct kipsec_moved		moved;
 	struct kipsec_key		*auth;
 	struct kipsec_key		*enc;
+	char				*driver;
 	struct kipsec_deadline		deadline;
 	struct llist_node		event;
 	atomic_t			event_pending;

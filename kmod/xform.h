@@ -8,6 +8,7 @@
 
 #include <linux/types.h>
 
+struct kipsec_cipher;
 struct kipsec_job;
 struct kipsec_sa;
 
@@ -18,6 +19,7 @@ struct kipsec_sa;
  * @init: keys and algorithms of the SA are set; make @sa->xf_data. Process
  *	context. 0, -ENOSYS, -EINVAL, -ENOENT, -ENOMEM
  * @destroy: undo @init; process context
+ * @cipher: that of an SA, for those who look on; NULL where there are none
  * @inner_max: the longest inner packet (transport: with its IP header) whose
  *	protected form fits in @mtu bytes; 0 if none does
  * @output: protect @job->skb for @job->sa: header, payload, crypto. The skb
@@ -34,6 +36,7 @@ struct kipsec_xform {
 	u8		proto;
 	int		(*init)(struct kipsec_sa *sa);
 	void		(*destroy)(struct kipsec_sa *sa);
+	const struct kipsec_cipher *(*cipher)(const struct kipsec_sa *sa);
 	unsigned int	(*inner_max)(const struct kipsec_sa *sa,
 				     bool tunnel, unsigned int mtu);
 	int		(*output)(struct kipsec_job *job);

@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * crypto.c - from algorithms and keys to a running cipher (floor 3).
- *
- * Every ESP cipher is one AEAD of the crypto API: a real one (GCM, CCM, GMAC,
- * ChaCha20-Poly1305), or authenc() of a hash and a cipher, either of which may
- * be null. It is asked for with mask 0: to insist on synchronous drivers costs
- * the fast ones on kernels before 6.18.
+ * crypto.c - packets through a cipher (floor 3); engine.c says which one.
  *
  * The transforms hand over one linear buffer that the packet owns, so a single
  * scatterlist entry does, and the drivers take their short way. Only extended
@@ -15,104 +10,20 @@
  * request that any SA so far needs; a smaller job left over from before is
  * replaced when it is met.
  */
-#include <crypto/authenc.h>
 #include <linux/percpu.h>
-#include <linux/rtnetlink.h>
 #include <linux/slab.h>
 #include <net/dst.h>
 
-#include "../kmod/alg.h"
 #include "card.h"
 #include "crew.h"
 #include "crypto.h"
+#include "engine.h"
 
 static DEFINE_PER_CPU(struct kipsec_job *, job_cache);
 static unsigned int job_room;		/* only grows; under job_room_lock */
 static DEFINE_SPINLOCK(job_room_lock);
 
 /* --- ciphers ------------------------------------------------------------- */
-
-static unsigned int key_bytes(const struct kipsec_key *key)
-{
-	return key ? DIV_ROUND_UP(key->bits, 8) : 0;
-}
-
-/* authenc() takes both keys in one blob: header, hash key, cipher key. */
-static int authenc_setkey(struct crypto_aead *tfm, const struct kipsec_key *enc,
-			  const struct kipsec_key *auth)
-{
-	unsigned int elen = key_bytes(enc), alen = key_bytes(auth);
-	unsigned int len = RTA_SPACE(sizeof(struct crypto_authenc_key_param));
-	struct crypto_authenc_key_param *param;
-	struct rtattr *rta;
-	u8 *blob;
-	int err;
-
-	blob = kzalloc(len + alen + elen, GFP_KERNEL);
-	if (!blob)
-		return -ENOMEM;
-	rta = (struct rtattr *)blob;
-	rta->rta_type = CRYPTO_AUTHENC_KEYA_PARAM;
-	rta->rta_len = RTA_LENGTH(sizeof(*param));
-	param = RTA_DATA(rta);
-	param->enckeylen = cpu_to_be32(elen);
-	if (alen)
-		memcpy(blob + len, auth->data, alen);
-	if (elen)
-		memcpy(blob + len + alen, enc->data, elen);
-	err = crypto_aead_setkey(tfm, blob, len + alen + elen);
-	kfree_sensitive(blob);
-	return err;
-}
-
-/* Flags of drivers that stand for hardware: they have memory of their own. */
-#define CARD_FLAGS	(CRYPTO_ALG_ALLOCATES_MEMORY | CRYPTO_ALG_KERN_DRIVER_ONLY)
-
-static bool is_card(struct crypto_aead *tfm)
-{
-	u32 flags = crypto_aead_alg(tfm)->base.cra_flags;
-
-	return (flags & CRYPTO_ALG_ASYNC) && (flags & CARD_FLAGS);
-}
-
-static struct crypto_aead *cipher_alloc(const struct kipsec_key *enc,
-					const struct kipsec_key *auth, bool esn,
-					u32 mask)
-{
-	char name[CRYPTO_MAX_ALG_NAME];
-
-	if (enc && enc->alg->kind == KIPSEC_ALG_AEAD)
-		return crypto_alloc_aead(enc->alg->crypto, 0, mask);
-	snprintf(name, sizeof(name), "%s(%s,%s)", esn ? "authencesn" : "authenc",
-		 auth ? auth->alg->crypto : "digest_null",
-		 enc ? enc->alg->crypto : "ecb(cipher_null)");
-	return crypto_alloc_aead(name, 0, mask);
-}
-
-static struct crypto_aead *cipher_keyed(const struct kipsec_key *enc,
-					const struct kipsec_key *auth, bool esn,
-					u32 mask)
-{
-	struct crypto_aead *tfm = cipher_alloc(enc, auth, esn, mask);
-	unsigned int icvlen;
-	int err;
-
-	if (IS_ERR(tfm))
-		return tfm;
-	if (enc && enc->alg->kind == KIPSEC_ALG_AEAD) {
-		icvlen = enc->icvlen;
-		err = crypto_aead_setkey(tfm, enc->data, key_bytes(enc));
-	} else {
-		icvlen = auth ? auth->icvlen : 0;
-		err = authenc_setkey(tfm, enc, auth);
-	}
-	if (!err)
-		err = crypto_aead_setauthsize(tfm, icvlen);
-	if (!err)
-		return tfm;
-	crypto_free_aead(tfm);
-	return ERR_PTR(err);
-}
 
 static void job_room_grow(unsigned int reqsize)
 {
@@ -135,25 +46,14 @@ static int cipher_add_card(struct kipsec_cipher *c, struct crypto_aead *card)
 }
 
 int kipsec_cipher_init(struct kipsec_cipher *c, const struct kipsec_key *enc,
-		       const struct kipsec_key *auth, bool esn)
+		       const struct kipsec_key *auth, bool esn,
+		       const char *driver)
 {
-	struct crypto_aead *tfm = cipher_keyed(enc, auth, esn, 0), *card = NULL;
-	int err;
+	struct crypto_aead *tfm;
 
-	if (!IS_ERR(tfm) && is_card(tfm)) {
-		card = tfm;
-		tfm = cipher_keyed(enc, auth, esn, CARD_FLAGS);
-	}
-	err = PTR_ERR_OR_ZERO(tfm);
-	if (!err && card)
-		err = cipher_add_card(c, card);
-	if (err) {
-		if (!IS_ERR(tfm))
-			crypto_free_aead(tfm);
-		if (card)
-			crypto_free_aead(card);
-		return err;
-	}
+	tfm = kipsec_engine_alloc(enc, auth, esn, driver, false);
+	if (IS_ERR(tfm))
+		return PTR_ERR(tfm);
 	c->tfm = tfm;
 	c->esn = esn;
 	job_room_grow(crypto_aead_reqsize(tfm));

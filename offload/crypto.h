@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * crypto.h - from algorithms and keys to a running cipher (floor 3).
+ * crypto.h - packets through a cipher (floor 3).
  *
  * The transforms have one call, kipsec_crypt(), which may finish at once or
  * later, on any CPU. What a packet needs meanwhile is its job.
@@ -103,12 +103,14 @@ struct kipsec_job {
  * @enc: encryption or AEAD key, NULL for none
  * @auth: authentication key, NULL for none; unused with an AEAD
  * @esn: with extended sequence numbers
+ * @driver: that shall serve it, NULL for the best
  *
  * Context: process; may load modules.
- * Return: 0; -EINVAL key refused; -ENOENT no such cipher here; -ENOMEM.
+ * Return: 0 or an errno of kipsec_engine_alloc().
  */
 int kipsec_cipher_init(struct kipsec_cipher *c, const struct kipsec_key *enc,
-		       const struct kipsec_key *auth, bool esn);
+		       const struct kipsec_key *auth, bool esn,
+		       const char *driver);
 
 /** kipsec_cipher_destroy() - and wipe the key; process context */
 void kipsec_cipher_destroy(struct kipsec_cipher *c);

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * engine.h - which driver of the crypto API serves an SA (floor 3).
+ */
+#ifndef _KIPSEC_ENGINE_H
+#define _KIPSEC_ENGINE_H
+
+#include <crypto/aead.h>
+
+struct kipsec_key;
+struct kipsec_sa;
+
+/**
+ * kipsec_engine_alloc() - the cipher of an SA, keyed
+ * @enc: encryption or AEAD key, NULL for none
+ * @auth: authentication key, NULL for none; unused with an AEAD
+ * @esn: with extended sequence numbers
+ * @driver: a driver's own name, as /proc/crypto has it; of a cipher, of a hash
+ *	(the other half is then the best there is), or of both together. NULL: the
+ *	one with the highest priority
+ * @software: no card
+ *
+ * Context: process; may load modules.
+ * Return: the cipher, with the length of the ICV set; ERR_PTR(-ENOENT) no such
+ * algorithm here, or @driver does not serve it; -EINVAL key or ICV refused;
+ * -ENOMEM.
+ */
+struct crypto_aead *kipsec_engine_alloc(const struct kipsec_key *enc,
+					const struct kipsec_key *auth, bool esn,
+					const char *driver, bool software);
+
+/** kipsec_engine_is_card() - does it work outside of this machine's processors? */
+bool kipsec_engine_is_card(struct crypto_aead *tfm);
+
+/**
+ * struct kipsec_engine_stats - what an SA's engine has done
+ * @driver: its name
+ * @requests: packets given to it
+ * @bytes: of payload in them
+ * @in_flight: of @requests, those not yet finished
+ * @errors: that failed for a reason other than a wrong ICV
+ * @fallbacks: that software did in its stead
+ */
+struct kipsec_engine_stats {
+	const char	*driver;
+	u64		requests;
+	u64		bytes;
+	u64		in_flight;
+	u64		errors;
+	u64		fallbacks;
+};
+
+/**
+ * kipsec_engine_stats() - for those who look on
+ * @sa: not larval; kept from going by the caller
+ * @st: filled in; @st->driver lives as long as @sa
+ *
+ * Return: false if the SA has no cipher (IPComp).
+ */
+bool kipsec_engine_stats(struct kipsec_sa *sa, struct kipsec_engine_stats *st);
+
+#endif /* _KIPSEC_ENGINE_H */
