@@ -45,13 +45,15 @@ static bool begins(const char *name, const char *with)
 /* "pcrypt(x)" becomes "x", as often as it takes; true if it took. */
 static bool unwrap(char *name)
 {
+	const size_t head = sizeof("pcrypt(") - 1;
 	bool wrapped = false;
 	size_t len;
 
 	while (begins(name, "pcrypt(") || begins(name, "cryptd(")) {
-		len = strlen(name) - sizeof("pcrypt()") + 1;
-		memmove(name, name + sizeof("pcrypt(") - 1, len);
-		name[len] = '\0';
+		len = strlen(name) - head;
+		memmove(name, name + head, len + 1);
+		if (len && name[len - 1] == ')')
+			name[len - 1] = '\0';
 		wrapped = true;
 	}
 	return wrapped;
