@@ -7,6 +7,7 @@
  */
 #ifdef __KERNEL__
 #include <linux/kernel.h>
+#include <linux/string.h>
 #endif
 
 #include "alg.h"
@@ -112,6 +113,31 @@ bool kipsec_alg_key_ok(const struct kipsec_alg *alg, unsigned int bits)
 {
 	return bits >= alg->minbits && bits <= alg->maxbits &&
 	       !((bits - alg->minbits) % alg->stepbits);
+}
+
+unsigned int kipsec_alg_index(const struct kipsec_alg *alg)
+{
+	_Static_assert(ARRAY_SIZE(auths) + ARRAY_SIZE(encs) == KIPSEC_ALGS,
+		       "see alg.h");
+
+	return alg->kind == KIPSEC_ALG_AUTH ? alg - auths :
+					      ARRAY_SIZE(auths) + (alg - encs);
+}
+
+/* Names of templates come with brackets: authenc(hmac(sha1-avx2),cbc-aes-aesni). */
+bool kipsec_driver_ok(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; name[i]; i++) {
+		char c = name[i];
+
+		if (i == KIPSEC_DRIVER_MAX - 1 ||
+		    !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+		      (c >= '0' && c <= '9') || strchr("-_(),", c)))
+			return false;
+	}
+	return i;
 }
 
 const struct kipsec_alg *kipsec_alg_each(bool auth, unsigned int i)

@@ -14,6 +14,9 @@
 #include "shim.h"
 #endif
 
+#define KIPSEC_ALGS		28	/* auth and enc; IPComp's not */
+#define KIPSEC_DRIVER_MAX	128	/* bytes of a driver's name and a zero */
+
 /** enum kipsec_alg_kind - how an algorithm is used by ESP */
 enum kipsec_alg_kind {
 	KIPSEC_ALG_AUTH,	/* a hash that makes an ICV */
@@ -59,6 +62,12 @@ const struct kipsec_alg *kipsec_alg_enc(u8 id);
 
 /** kipsec_alg_comp() - SADB_X_CALG_* number to entry, or NULL */
 const struct kipsec_alg *kipsec_alg_comp(u8 id);
+
+/** kipsec_alg_index() - place in the table, below KIPSEC_ALGS; auth or enc */
+unsigned int kipsec_alg_index(const struct kipsec_alg *alg);
+
+/** kipsec_driver_ok() - may a driver of the crypto API have this name? */
+bool kipsec_driver_ok(const char *name);
 
 /** kipsec_alg_key_ok() - may this algorithm have a key of @bits? */
 bool kipsec_alg_key_ok(const struct kipsec_alg *alg, unsigned int bits);

@@ -53,6 +53,7 @@ struct kipsec_pfkey {
  * @serial: SA dump: the SA seen last
  * @at: policy dump: where it stands
  * @proto: SA dump: only this protocol, 0 for all
+ * @engines: SA dump: with what serves each of them
  * @filtered: @filter is in force
  * @filter: SA dump: only these addresses
  */
@@ -65,6 +66,7 @@ struct kipsec_pfkey_dump {
 	unsigned long			serial;
 	struct kipsec_spd_cursor	at;
 	u8				proto;
+	bool				engines;
 	bool				filtered;
 	struct sadb_x_filter		filter;
 };
@@ -180,6 +182,10 @@ void kipsec_pfkey_exit(struct kipsec_net *kn);
  */
 void kipsec_pfkey_put_sa_msg(struct kipsec_pfkey_out *out, struct kipsec_sa *sa,
 			     bool keys);
+
+/** kipsec_pfkey_put_sa_engine() - what serves an SA, for those who asked */
+void kipsec_pfkey_put_sa_engine(struct kipsec_pfkey_out *out,
+				struct kipsec_sa *sa);
 
 /** kipsec_pfkey_put_moved() - all extensions of a NAT_T_NEW_MAPPING */
 void kipsec_pfkey_put_moved(struct kipsec_pfkey_out *out, struct kipsec_sa *sa,

@@ -224,6 +224,33 @@ void kipsec_pfkey_put_kipsec_sa(struct kipsec_pfkey_out *out, u16 icv, u8 dir)
 	p->sadb_x_kipsec_sa_dir = dir;
 }
 
+void kipsec_pfkey_put_cpu(struct kipsec_pfkey_out *out, u32 cpu)
+{
+	struct sadb_x_kipsec_cpu *p;
+
+	p = new_ext(out, SADB_X_EXT_KIPSEC_CPU, sizeof(*p));
+	if (p)
+		p->sadb_x_kipsec_cpu_id = cpu;
+}
+
+void kipsec_pfkey_put_engine(struct kipsec_pfkey_out *out,
+			     const struct sadb_x_kipsec_engine *xe,
+			     const char *driver)
+{
+	struct sadb_x_kipsec_engine *p;
+	size_t size = strlen(driver) + 1;
+
+	p = new_ext(out, SADB_X_EXT_KIPSEC_ENGINE, sizeof(*p) + size);
+	if (!p)
+		return;
+	p->sadb_x_kipsec_engine_inflight = xe->sadb_x_kipsec_engine_inflight;
+	p->sadb_x_kipsec_engine_requests = xe->sadb_x_kipsec_engine_requests;
+	p->sadb_x_kipsec_engine_bytes = xe->sadb_x_kipsec_engine_bytes;
+	p->sadb_x_kipsec_engine_errors = xe->sadb_x_kipsec_engine_errors;
+	p->sadb_x_kipsec_engine_fallbacks = xe->sadb_x_kipsec_engine_fallbacks;
+	memcpy(p + 1, driver, size);
+}
+
 void kipsec_pfkey_put_proposal(struct kipsec_pfkey_out *out)
 {
 	struct sadb_prop *p = new_ext(out, SADB_EXT_PROPOSAL, sizeof(*p));

@@ -110,6 +110,19 @@ void kipsec_pfkey_put_replay(struct kipsec_pfkey_out *out, u32 window, bool esn,
 /** kipsec_pfkey_put_kipsec_sa() - SADB_X_EXT_KIPSEC_SA */
 void kipsec_pfkey_put_kipsec_sa(struct kipsec_pfkey_out *out, u16 icv, u8 dir);
 
+/** kipsec_pfkey_put_cpu() - SADB_X_EXT_KIPSEC_CPU */
+void kipsec_pfkey_put_cpu(struct kipsec_pfkey_out *out, u32 cpu);
+
+/**
+ * kipsec_pfkey_put_engine() - SADB_X_EXT_KIPSEC_ENGINE
+ * @out: the message
+ * @xe: all but length and type filled in
+ * @driver: the name behind it
+ */
+void kipsec_pfkey_put_engine(struct kipsec_pfkey_out *out,
+			     const struct sadb_x_kipsec_engine *xe,
+			     const char *driver);
+
 /** kipsec_pfkey_put_natt_port() - SADB_X_EXT_NAT_T_SPORT or _DPORT */
 void kipsec_pfkey_put_natt_port(struct kipsec_pfkey_out *out, u16 type,
 				__be16 port);

@@ -66,6 +66,8 @@ static struct sk_buff *next_sa(struct kipsec_net *kn,
 	kipsec_pfkey_begin(kn, &out, SADB_DUMP,
 			   kipsec_pfkey_satype(sa->id.proto), 0, d->pid);
 	kipsec_pfkey_put_sa_msg(&out, sa, true);
+	if (d->engines)
+		kipsec_pfkey_put_sa_engine(&out, sa);
 	return kipsec_pfkey_skb(&out, true) ?: ERR_PTR(-ENOMEM);
 }
 
@@ -171,6 +173,7 @@ int kipsec_pfkey_dump(struct kipsec_pfkey_req *rq)
 		if (!what.proto)
 			return -EINVAL;
 	}
+	what.engines = kipsec_pfkey_engine(&rq->msg);
 	if (filter) {
 		if (filter->sadb_x_filter_splen > 128 ||
 		    filter->sadb_x_filter_dplen > 128)

@@ -5,6 +5,7 @@
  */
 #include <linux/in.h>
 
+#include "../offload/engine.h"
 #include "alg.h"
 #include "pfkey.h"
 #include "sad.h"
@@ -79,6 +80,8 @@ static void put_own(struct kipsec_pfkey_out *out, struct kipsec_sa *sa)
 					sa->esn, last_seq(sa));
 	if (sa->icv_asked || sa->dir)
 		kipsec_pfkey_put_kipsec_sa(out, sa->icv_asked, sa->dir);
+	if (sa->cpu >= 0)
+		kipsec_pfkey_put_cpu(out, sa->cpu);
 }
 
 static void put_natt(struct kipsec_pfkey_out *out, const struct kipsec_sa *sa)
@@ -112,6 +115,22 @@ void kipsec_pfkey_put_sa_msg(struct kipsec_pfkey_out *out, struct kipsec_sa *sa,
 	put_natt(out, sa);
 	if (keys)
 		put_own(out, sa);
+}
+
+void kipsec_pfkey_put_sa_engine(struct kipsec_pfkey_out *out,
+				struct kipsec_sa *sa)
+{
+	struct sadb_x_kipsec_engine xe = { };
+	struct kipsec_engine_stats st;
+
+	if (!kipsec_engine_stats(sa, &st))
+		return;
+	xe.sadb_x_kipsec_engine_inflight = st.in_flight;
+	xe.sadb_x_kipsec_engine_requests = st.requests;
+	xe.sadb_x_kipsec_engine_bytes = st.bytes;
+	xe.sadb_x_kipsec_engine_errors = st.errors;
+	xe.sadb_x_kipsec_engine_fallbacks = st.fallbacks;
+	kipsec_pfkey_put_engine(out, &xe, st.driver);
 }
 
 /* One limit, never both: programs tell soft from hard by which one is there. */

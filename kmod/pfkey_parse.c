@@ -17,6 +17,7 @@
 #include "shim.h"
 #endif
 
+#include "alg.h"
 #include "pfkey_parse.h"
 
 #define UNIT	8	/* bytes to which a length field of PF_KEY counts */
@@ -53,6 +54,10 @@ static const u8 fixed_part[KIPSEC_PFKEY_SLOTS] = {
 					  sizeof(struct sadb_x_kipsec_replay),
 	[KIPSEC_PFKEY_SLOT(SADB_X_EXT_KIPSEC_SA)] =
 					  sizeof(struct sadb_x_kipsec_sa),
+	[KIPSEC_PFKEY_SLOT(SADB_X_EXT_KIPSEC_ENGINE)] =
+					  sizeof(struct sadb_x_kipsec_engine),
+	[KIPSEC_PFKEY_SLOT(SADB_X_EXT_KIPSEC_CPU)] =
+					  sizeof(struct sadb_x_kipsec_cpu),
 };
 
 static const struct {
@@ -182,6 +187,18 @@ static int check_label(const struct sadb_x_sec_ctx *ctx)
 	return ctx->sadb_x_ctx_len ? -EINVAL : 0;
 }
 
+/* The name ends within the extension; there may be none. */
+static int check_engine(const struct sadb_x_kipsec_engine *xe, size_t len)
+{
+	const char *name = (const char *)(xe + 1);
+
+	if (len == sizeof(*xe))
+		return 0;
+	if (!memchr(name, '\0', len - sizeof(*xe)))
+		return -EINVAL;
+	return !*name || kipsec_driver_ok(name) ? 0 : -EINVAL;
+}
+
 /* What its type asks for beyond the fixed part. */
 static int check_ext(struct kipsec_pfkey_msg *m, unsigned int slot,
 		     const void *ext, size_t len)
@@ -203,6 +220,8 @@ static int check_ext(struct kipsec_pfkey_msg *m, unsigned int slot,
 		return check_key(ext, len);
 	case SADB_X_EXT_SEC_CTX:
 		return check_label(ext);
+	case KIPSEC_PFKEY_SLOT(SADB_X_EXT_KIPSEC_ENGINE):
+		return check_engine(ext, len);
 	default:
 		return 0;
 	}

@@ -170,6 +170,29 @@ kipsec_pfkey_kipsec_sa(const struct kipsec_pfkey_msg *m)
 	return m->ext[KIPSEC_PFKEY_SLOT(SADB_X_EXT_KIPSEC_SA)];
 }
 
+static inline const struct sadb_x_kipsec_cpu *
+kipsec_pfkey_cpu(const struct kipsec_pfkey_msg *m)
+{
+	return m->ext[KIPSEC_PFKEY_SLOT(SADB_X_EXT_KIPSEC_CPU)];
+}
+
+static inline const struct sadb_x_kipsec_engine *
+kipsec_pfkey_engine(const struct kipsec_pfkey_msg *m)
+{
+	return m->ext[KIPSEC_PFKEY_SLOT(SADB_X_EXT_KIPSEC_ENGINE)];
+}
+
+/* The driver that is asked for; NULL if none is. */
+static inline const char *kipsec_pfkey_driver(const struct kipsec_pfkey_msg *m)
+{
+	const struct sadb_x_kipsec_engine *xe = kipsec_pfkey_engine(m);
+	const char *name = (const char *)(xe + 1);
+
+	if (!xe || xe->sadb_x_kipsec_engine_len * 8 == sizeof(*xe) || !*name)
+		return NULL;
+	return name;
+}
+
 /**
  * kipsec_pfkey_check_base() - is this the beginning of a message at all?
  * @buf: the datagram

@@ -6,6 +6,7 @@
  * Answers to ADD, UPDATE and DELETE go to every socket and carry no keys; only
  * GET shows them, to the one who asked.
  */
+#include <linux/cpumask.h>
 #include <linux/in.h>
 #include <linux/limits.h>
 #include <linux/moduleparam.h>
@@ -201,13 +202,28 @@ static int get_icv(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
 static int get_own(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
 {
 	const struct sadb_x_kipsec_sa *xk = kipsec_pfkey_kipsec_sa(&rq->msg);
+	const struct sadb_x_kipsec_cpu *xc = kipsec_pfkey_cpu(&rq->msg);
+	const char *driver = kipsec_pfkey_driver(&rq->msg);
 
-	if (!xk)
-		return 0;
-	if (xk->sadb_x_kipsec_sa_dir > IPSEC_DIR_OUTBOUND)
-		return -EINVAL;
-	sa->dir = xk->sadb_x_kipsec_sa_dir;
-	sa->icv_asked = xk->sadb_x_kipsec_sa_icv;
+	if (xk) {
+		if (xk->sadb_x_kipsec_sa_dir > IPSEC_DIR_OUTBOUND)
+			return -EINVAL;
+		sa->dir = xk->sadb_x_kipsec_sa_dir;
+		sa->icv_asked = xk->sadb_x_kipsec_sa_icv;
+	}
+	if (xc) {
+		if (xc->sadb_x_kipsec_cpu_id >= nr_cpu_ids ||
+		    !cpu_possible(xc->sadb_x_kipsec_cpu_id))
+			return -EINVAL;
+		sa->cpu = xc->sadb_x_kipsec_cpu_id;
+	}
+	if (driver) {
+		if (sa->id.proto == IPPROTO_COMP)
+			return -EINVAL;
+		sa->driver = kstrdup(driver, GFP_KERNEL);
+		if (!sa->driver)
+			return -ENOMEM;
+	}
 	return 0;
 }
 
@@ -535,6 +551,8 @@ int kipsec_pfkey_get(struct kipsec_pfkey_req *rq)
 	kipsec_pfkey_begin_reply(rq, &out, SADB_GET,
 				 rq->msg.hdr->sadb_msg_satype);
 	kipsec_pfkey_put_sa_msg(&out, sa, true);
+	if (kipsec_pfkey_engine(&rq->msg))
+		kipsec_pfkey_put_sa_engine(&out, sa);
 	skb = kipsec_pfkey_skb(&out, true);
 	if (!skb)
 		return -ENOBUFS;

@@ -110,6 +110,7 @@ struct kipsec_sa *kipsec_sa_alloc(struct kipsec_net *kn)
 	if (!sa)
 		return NULL;
 	sa->net = kn;
+	sa->cpu = -1;
 	refcount_set(&sa->refs, 1);
 	atomic_set(&sa->inflight, 1);
 	spin_lock_init(&sa->lock);

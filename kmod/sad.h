@@ -135,6 +135,7 @@ void kipsec_way_free(struct kipsec_way *way);
  * @esn: (c) sequence numbers have 64 bits (RFC 4304)
  * @replay_told: (c) a program of ours asked; dumps say all about the window
  * @flags: (c) SADB_SAFLAGS_* and SADB_X_EXT_* as given, for dumps
+ * @cpu: (c) processor that its output is bound to, -1 none
  * @xf: (c) the transform; NULL while larval
  * @xf_data: (c) the transform's own state, made by its init
  * @src: (c) source address; but for kipsec_sad_move()
@@ -198,6 +199,7 @@ struct kipsec_sa {
 	bool				esn;
 	bool				replay_told;
 	u32				flags;
+	int				cpu;
 	const struct kipsec_xform	*xf;
 	void				*xf_data;
 	union kipsec_addr		src;
@@ -481,7 +483,9 @@ struct kipsec_sa_cache {
  * @want: what is asked for
  * @cache: of the policy request; used and refreshed
  *
- * Never walks the SAs of a pair: one hash look-up, none if the cache holds.
+ * Never walks the SAs of a pair: one hash look-up, none if the cache holds. But if
+ * some of them are bound to processors they are walked for each packet, and
+ * nothing is remembered.
  *
  * Context: RCU read side, BH off.
  * Return: a usable SA, valid in this RCU section, or NULL.

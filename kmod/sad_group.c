@@ -13,12 +13,14 @@
  * @node: link of kipsec_sad.groups
  * @key: what they have in common; @key.zero is 1 where the reqid is ignored
  * @sas: the SAs, newest first, RCU
+ * @bound: how many of them are bound to a processor
  * @rcu: frees it
  */
 struct kipsec_sa_group {
 	struct rhash_head	node;
 	struct kipsec_sa_want	key;
 	struct list_head	sas;
+	unsigned int		bound;
 	struct rcu_head		rcu;
 };
 
@@ -78,6 +80,23 @@ static void group_drop_if_empty(struct kipsec_sad *sad,
 	kfree_rcu(g, rcu);
 }
 
+static void group_add(struct kipsec_sa_group *g, struct list_head *link,
+		      const struct kipsec_sa *sa)
+{
+	if (sa->cpu >= 0)
+		WRITE_ONCE(g->bound, g->bound + 1);
+	list_add_rcu(link, &g->sas);
+}
+
+static void group_del(struct kipsec_sad *sad, struct kipsec_sa_group *g,
+		      struct list_head *link, const struct kipsec_sa *sa)
+{
+	list_del_rcu(link);
+	if (sa->cpu >= 0)
+		WRITE_ONCE(g->bound, g->bound - 1);
+	group_drop_if_empty(sad, g);
+}
+
 int kipsec_sad_join(struct kipsec_sad *sad, struct kipsec_sa *sa)
 {
 	struct kipsec_sa_group *group, *any = NULL;
@@ -93,9 +112,9 @@ int kipsec_sad_join(struct kipsec_sad *sad, struct kipsec_sa *sa)
 			group_drop_if_empty(sad, group);
 			return -ENOMEM;
 		}
-		list_add_rcu(&sa->in_any, &any->sas);
+		group_add(any, &sa->in_any, sa);
 	}
-	list_add_rcu(&sa->in_group, &group->sas);
+	group_add(group, &sa->in_group, sa);
 	sa->group = group;
 	sa->any = any;
 	return 0;
@@ -107,66 +126,97 @@ void kipsec_sad_part(struct kipsec_sad *sad, struct kipsec_sa *sa)
 		list_del_init(&sa->in_group);	/* of the larvals, or none */
 		return;
 	}
-	list_del_rcu(&sa->in_group);
-	group_drop_if_empty(sad, sa->group);
-	if (sa->any) {
-		list_del_rcu(&sa->in_any);
-		group_drop_if_empty(sad, sa->any);
-	}
+	group_del(sad, sa->group, &sa->in_group, sa);
+	if (sa->any)
+		group_del(sad, sa->any, &sa->in_any, sa);
 }
 
 /* --- finding ------------------------------------------------------------- */
 
-/* The SA of a group that output prefers, or NULL. */
-static struct kipsec_sa *group_pick(struct kipsec_net *kn,
-				    const struct kipsec_sa_want *key)
-{
-	struct kipsec_sa *sa, *dying = NULL, *oldest = NULL;
-	bool any = key->zero, prefer_old = READ_ONCE(kn->knobs.prefer_old_sa);
-	struct kipsec_sa_group *g;
-	struct list_head *pos;
+/*
+ * struct pick - the best SA so far
+ * @kn: the namespace
+ * @cpu: this processor, or -1 where no SA is bound to any
+ * @sa: it
+ * @rank: how good it is
+ */
+struct pick {
+	struct kipsec_net	*kn;
+	int			cpu;
+	struct kipsec_sa	*sa;
+	unsigned int		rank;
+};
 
-	g = rhashtable_lookup(&kn->sad->groups, key, group_params);
-	if (!g)
-		return NULL;
-	for (pos = rcu_dereference(list_next_rcu(&g->sas)); pos != &g->sas;
-	     pos = rcu_dereference(list_next_rcu(pos))) {
-		sa = any ? list_entry(pos, struct kipsec_sa, in_any) :
-			   list_entry(pos, struct kipsec_sa, in_group);
-		switch (READ_ONCE(sa->state)) {
-		case KIPSEC_SA_MATURE:
-			if (!prefer_old)
-				return sa;
-			oldest = sa;
-			break;
-		case KIPSEC_SA_DYING:
-			if (!dying || prefer_old)
-				dying = sa;
-			break;
-		}
+/* Bound to this processor, to none, to another; of each first mature, then dying. */
+static unsigned int pick_rank(const struct pick *p, const struct kipsec_sa *sa)
+{
+	unsigned int rank = sa->cpu < 0 ? 4 : sa->cpu == p->cpu ? 6 : 2;
+
+	switch (READ_ONCE(sa->state)) {
+	case KIPSEC_SA_MATURE:
+		return rank + 1;
+	case KIPSEC_SA_DYING:
+		return rank;
+	default:
+		return 0;
 	}
-	return oldest ?: dying;
 }
 
-struct kipsec_sa *kipsec_sad_search(struct kipsec_net *kn,
-				    const struct kipsec_sa_want *want)
+#define RANK_ALONE	5	/* mature, and bound to none where none is bound */
+
+/* The SA of a group that output prefers goes to @p, if there is any. */
+static bool group_pick(struct pick *p, const struct kipsec_sa_want *key)
+{
+	bool prefer_old = READ_ONCE(p->kn->knobs.prefer_old_sa);
+	struct kipsec_sa_group *g;
+	struct kipsec_sa *sa;
+	struct list_head *pos;
+	unsigned int rank;
+
+	g = rhashtable_lookup(&p->kn->sad->groups, key, group_params);
+	if (!g)
+		return false;
+	if (READ_ONCE(g->bound))
+		p->cpu = raw_smp_processor_id();
+	for (pos = rcu_dereference(list_next_rcu(&g->sas)); pos != &g->sas;
+	     pos = rcu_dereference(list_next_rcu(pos))) {
+		sa = key->zero ? list_entry(pos, struct kipsec_sa, in_any) :
+				 list_entry(pos, struct kipsec_sa, in_group);
+		rank = pick_rank(p, sa);
+		if (rank <= p->rank && !(rank && rank == p->rank && prefer_old))
+			continue;
+		p->sa = sa;
+		p->rank = rank;
+		if (p->cpu < 0 && rank == RANK_ALONE && !prefer_old)
+			break;
+	}
+	return p->sa;
+}
+
+static struct kipsec_sa *search(struct pick *p,
+				const struct kipsec_sa_want *want)
 {
 	struct kipsec_sa_want key = *want;
-	struct kipsec_sa *sa;
 	int any;
 
 	for (any = 0; any <= !want->reqid; any++) {
 		key.zero = any;
 		key.mode = want->mode;
-		sa = group_pick(kn, &key);
-		if (sa)
-			return sa;
+		if (group_pick(p, &key))
+			break;
 		key.mode = KIPSEC_MODE_ANY;
-		sa = group_pick(kn, &key);
-		if (sa)
-			return sa;
+		if (group_pick(p, &key))
+			break;
 	}
-	return NULL;
+	return p->sa;
+}
+
+struct kipsec_sa *kipsec_sad_search(struct kipsec_net *kn,
+				    const struct kipsec_sa_want *want)
+{
+	struct pick p = { .kn = kn, .cpu = -1 };
+
+	return search(&p, want);
 }
 
 struct kipsec_sa *kipsec_sad_choose(struct kipsec_net *kn,
@@ -175,6 +225,7 @@ struct kipsec_sa *kipsec_sad_choose(struct kipsec_net *kn,
 {
 	struct kipsec_sad *sad = kn->sad;
 	unsigned long gen = READ_ONCE(sad->gen);
+	struct pick p = { .kn = kn, .cpu = -1 };
 	struct kipsec_sa *sa;
 
 	/* Pairs with the release below: an SA as new as the generation. */
@@ -185,8 +236,9 @@ struct kipsec_sa *kipsec_sad_choose(struct kipsec_net *kn,
 		    kipsec_addr_equal(&sa->src, &want->src, want->family))
 			return sa;
 	}
-	sa = kipsec_sad_search(kn, want);
-	if (sa && spin_trylock(&sad->cache_lock)) {
+	sa = search(&p, want);
+	/* What holds for one processor is not remembered for all. */
+	if (sa && p.cpu < 0 && spin_trylock(&sad->cache_lock)) {
 		if (sad->gen == gen) {
 			rcu_assign_pointer(cache->sa, sa);
 			/* Pairs with the acquire above. */

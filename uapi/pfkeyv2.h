@@ -550,7 +550,7 @@ struct sadb_x_kipsec_replay {
 
 #define SADB_X_EXT_KIPSEC_REPLAY	64
 #define SADB_X_EXT_KIPSEC_MIN		64
-#define SADB_X_EXT_KIPSEC_MAX		65
+#define SADB_X_EXT_KIPSEC_MAX		67
 
 #define SADB_X_KIPSEC_REPLAY_ESN	0x00000001	/* 64-bit sequence numbers, RFC 4304 */
 #define SADB_X_KIPSEC_REPLAY_MAX	8192
@@ -574,5 +574,43 @@ struct sadb_x_kipsec_sa {
 
 #define SADB_X_EXT_KIPSEC_SA		65
 #define SADB_X_KIPSEC_ICV_MIN		96
+
+/*
+ * X_EXT_KIPSEC_ENGINE, 40 bytes and a string that ends with a zero byte, padded.  In the ADD of
+ * an SA and in the UPDATE that completes it: the driver of the kernel's crypto API that is to
+ * serve it, by its own name (/proc/crypto: "driver"); of a cipher, of a hash, or of both
+ * together.  The counters are ignored.  An empty name leaves the choice to the kernel.  In GET
+ * and DUMP it asks the kernel to put one into each answer, and says nothing else; no answer to
+ * another request has it.  SAs without a cipher (IPComp) have none.
+ * ENOENT: no such driver, or it does not serve this algorithm.  EINVAL: no zero byte, longer than
+ * SADB_X_KIPSEC_DRIVER_MAX, or made of other characters than letters, digits and "-_(),".
+ */
+struct sadb_x_kipsec_engine {
+	__u16	sadb_x_kipsec_engine_len;
+	__u16	sadb_x_kipsec_engine_exttype;	/* SADB_X_EXT_KIPSEC_ENGINE */
+	__u32	sadb_x_kipsec_engine_inflight;	/* packets that the driver is at work on */
+	__u64	sadb_x_kipsec_engine_requests;	/* packets given to it */
+	__u64	sadb_x_kipsec_engine_bytes;	/* of payload in them */
+	__u64	sadb_x_kipsec_engine_errors;	/* of them, those that failed; not for a bad ICV */
+	__u64	sadb_x_kipsec_engine_fallbacks;	/* that another driver did in its stead */
+} __attribute__((packed));
+
+#define SADB_X_EXT_KIPSEC_ENGINE	66
+#define SADB_X_KIPSEC_DRIVER_MAX	128	/* bytes, the zero byte included */
+
+/*
+ * X_EXT_KIPSEC_CPU, 8 bytes: in the ADD of an SA and in the UPDATE that completes it, and back in
+ * its GET and DUMP.  Of several SAs that serve a policy alike, packets take the one bound to the
+ * processor they are sent on, else one bound to none, else any (RFC 9611).  Packets that come in
+ * are taken by all.
+ * EINVAL: no such processor.
+ */
+struct sadb_x_kipsec_cpu {
+	__u16	sadb_x_kipsec_cpu_len;		/* 1 */
+	__u16	sadb_x_kipsec_cpu_exttype;	/* SADB_X_EXT_KIPSEC_CPU */
+	__u32	sadb_x_kipsec_cpu_id;		/* from 0 */
+} __attribute__((packed));
+
+#define SADB_X_EXT_KIPSEC_CPU		67
 
 #endif /* _KIPSEC_PFKEYV2_H */
