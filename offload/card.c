@@ -60,7 +60,7 @@ struct kipsec_card {
 	struct crypto_aead	*tfm;
 	struct list_head	flying;
 	unsigned int		row;
-	struct kipsec_card_stats stats;
+	struct kipsec_engine_stats stats;
 	struct timer_list	watch;
 	struct work_struct	free_work;
 };
@@ -193,7 +193,7 @@ static struct kipsec_job *card_land(struct kipsec_card *card,
 		return NULL;
 	}
 	list_del(&cr->link);
-	card->stats.inflight--;
+	card->stats.in_flight--;
 	if (!card_full(err)) {
 		card->stats.requests++;
 		card->stats.bytes += cr->req.cryptlen;
@@ -265,7 +265,7 @@ static int card_try(struct kipsec_card *card, struct kipsec_job *job)
 	aead_request_set_callback(&cr->req, 0, card_done, cr);
 	spin_lock(&card->lock);
 	list_add_tail(&cr->link, &card->flying);
-	card->stats.inflight++;
+	card->stats.in_flight++;
 	card_watch_soon(card);
 	spin_unlock(&card->lock);
 	err = job->enc ? crypto_aead_encrypt(&cr->req) :
@@ -315,7 +315,7 @@ static void card_kick(struct kipsec_card *card)
 
 	while (READ_ONCE(lane->waiting) && (job = card_next(lane))) {
 		err = READ_ONCE(card->stats.out) ? -ENODEV : card_try(card, job);
-		if (err == -EBUSY && READ_ONCE(card->stats.inflight) &&
+		if (err == -EBUSY && READ_ONCE(card->stats.in_flight) &&
 		    card_wait(job))
 			return;
 		/* Full, but not with packets of ours: for how long? */
@@ -370,7 +370,7 @@ static struct kipsec_job *card_abandon(struct kipsec_card *card, bool all)
 		WRITE_ONCE(card->stats.out, true);
 		job = cr->job;
 		cr->job = NULL;
-		card->stats.inflight--;
+		card->stats.in_flight--;
 		card->stats.errors++;
 		spin_lock(&abandoned_lock);
 		list_move_tail(&cr->link, &abandoned);
@@ -415,6 +415,8 @@ int kipsec_card_add(struct kipsec_lane *lane, struct crypto_aead *tfm)
 	timer_setup(&card->watch, card_watch, 0);
 	card->lane = lane;
 	card->tfm = tfm;
+	card->stats.driver =
+		crypto_tfm_alg_driver_name(crypto_aead_tfm(tfm));
 	lane->card = card;
 	return 0;
 }
@@ -427,11 +429,11 @@ void kipsec_card_remove(struct kipsec_lane *lane)
 
 const char *kipsec_card_driver(const struct kipsec_card *card)
 {
-	return crypto_tfm_alg_driver_name(crypto_aead_tfm(card->tfm));
+	return card->stats.driver;
 }
 
 void kipsec_card_stats(struct kipsec_card *card,
-		       struct kipsec_card_stats *stats)
+		       struct kipsec_engine_stats *stats)
 {
 	spin_lock_bh(&card->lock);
 	*stats = card->stats;

@@ -5,25 +5,8 @@
 #ifndef _KIPSEC_CARD_H
 #define _KIPSEC_CARD_H
 
+#include "engine.h"
 #include "lane.h"
-
-/**
- * struct kipsec_card_stats - what a card did for one SA
- * @requests: given to it
- * @bytes: of them
- * @errors: answers that were no use, and requests that never got one
- * @fallbacks: packets that software did in its place
- * @inflight: requests in its hands
- * @out: it is out of service for this SA
- */
-struct kipsec_card_stats {
-	u64		requests;
-	u64		bytes;
-	u64		errors;
-	u64		fallbacks;
-	unsigned int	inflight;
-	bool		out;
-};
 
 /**
  * kipsec_card_add() - let a card do the work of a lane
@@ -45,9 +28,9 @@ void kipsec_card_remove(struct kipsec_lane *lane);
 /** kipsec_card_driver() - its name */
 const char *kipsec_card_driver(const struct kipsec_card *card);
 
-/** kipsec_card_stats() - counters so far */
+/** kipsec_card_stats() - what it has done so far for this SA */
 void kipsec_card_stats(struct kipsec_card *card,
-		       struct kipsec_card_stats *stats);
+		       struct kipsec_engine_stats *stats);
 
 /**
  * kipsec_card_submit() - the card's turn, or software's if it cannot

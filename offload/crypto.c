@@ -49,11 +49,25 @@ int kipsec_cipher_init(struct kipsec_cipher *c, const struct kipsec_key *enc,
 		       const struct kipsec_key *auth, bool esn,
 		       const char *driver)
 {
-	struct crypto_aead *tfm;
+	struct crypto_aead *tfm, *card = NULL;
+	int err;
 
 	tfm = kipsec_engine_alloc(enc, auth, esn, driver, false);
-	if (IS_ERR(tfm))
-		return PTR_ERR(tfm);
+	if (!IS_ERR(tfm) && kipsec_engine_is_card(tfm)) {
+		/* Software does what the card does not. */
+		card = tfm;
+		tfm = kipsec_engine_alloc(enc, auth, esn, NULL, true);
+	}
+	err = PTR_ERR_OR_ZERO(tfm);
+	if (!err && card)
+		err = cipher_add_card(c, card);
+	if (err) {
+		if (!IS_ERR(tfm))
+			crypto_free_aead(tfm);
+		if (card)
+			crypto_free_aead(card);
+		return err;
+	}
 	c->tfm = tfm;
 	c->esn = esn;
 	job_room_grow(crypto_aead_reqsize(tfm));

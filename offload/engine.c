@@ -27,6 +27,7 @@
 
 #include "../kmod/alg.h"
 #include "../kmod/xform.h"
+#include "card.h"
 #include "crypto.h"
 #include "engine.h"
 
@@ -401,11 +402,18 @@ bool kipsec_engine_is_card(struct crypto_aead *tfm)
 bool kipsec_engine_stats(struct kipsec_sa *sa, struct kipsec_engine_stats *st)
 {
 	const struct kipsec_cipher *c;
+	const struct kipsec_lane *lane;
 
 	if (!sa->xf || !sa->xf->cipher)
 		return false;
 	c = sa->xf->cipher(sa);
+	lane = READ_ONCE(c->lane);
+	if (lane && lane->card) {
+		kipsec_card_stats(lane->card, st);
+		return true;
+	}
 	memset(st, 0, sizeof(*st));
+	st->in_flight = lane ? READ_ONCE(lane->len) : 0;
 	st->driver = kipsec_cipher_driver(c);
 	spin_lock_bh(&sa->lock);
 	st->requests = sa->ipackets;

@@ -35,11 +35,12 @@ bool kipsec_engine_is_card(struct crypto_aead *tfm);
 /**
  * struct kipsec_engine_stats - what an SA's engine has done
  * @driver: its name
- * @requests: packets given to it
+ * @requests: packets that it was given and answered for
  * @bytes: of payload in them
- * @in_flight: of @requests, those not yet finished
- * @errors: that failed for a reason other than a wrong ICV
- * @fallbacks: that software did in its stead
+ * @in_flight: that it has not answered for yet
+ * @errors: answers of no use, and requests that never got one
+ * @fallbacks: packets that software did in its stead
+ * @out: it is out of service for this SA
  */
 struct kipsec_engine_stats {
 	const char	*driver;
@@ -48,6 +49,7 @@ struct kipsec_engine_stats {
 	u64		in_flight;
 	u64		errors;
 	u64		fallbacks;
+	bool		out;
 };
 
 /**
