@@ -145,22 +145,24 @@ static bool crew_work(void)
 static void crew_worker(struct work_struct *work)
 {
 	int cpu = container_of(work, struct crew_hand, work)->cpu;
+	bool more;
 
 	do {
+		/* What became pending meanwhile is done between two batches. */
 		local_bh_disable();
 		rcu_read_lock();
-		while (crew_work() && !need_resched())
-			;
+		more = crew_work();
 		rcu_read_unlock();
 		local_bh_enable();
 		cond_resched();
-		if (!list_empty_careful(&crew.round))
+		if (more)
 			continue;
 		cpumask_set_cpu(cpu, &crew.idle);
 		smp_mb__after_atomic();
-		/* Who added to the round before that did not wake us. */
-	} while (!list_empty_careful(&crew.round) &&
-		 cpumask_test_and_clear_cpu(cpu, &crew.idle));
+		/* Who added to the round just before that did not wake us. */
+		more = !list_empty_careful(&crew.round) &&
+		       cpumask_test_and_clear_cpu(cpu, &crew.idle);
+	} while (more);
 }
 
 /* One more pair of hands, if some are idle; our own last. */
@@ -216,7 +218,7 @@ int kipsec_crew_start(void)
 
 	if (num_possible_cpus() == 1)
 		return 0;
-	crew.wq = alloc_workqueue("kipsec_crew",
+	crew.wq = alloc_workqueue("kipsec_crew", KIPSEC_WQ_PERCPU |
 				  WQ_CPU_INTENSIVE | WQ_MEM_RECLAIM, 0);
 	if (!crew.wq)
 		return -ENOMEM;

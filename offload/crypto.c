@@ -305,13 +305,19 @@ int kipsec_crypt(struct kipsec_job *job, struct kipsec_cipher *c,
 
 int kipsec_crypto_start(void)
 {
-	int err = kipsec_card_start();
+	int err = kipsec_lane_start();
 
 	if (err)
 		return err;
-	err = kipsec_crew_start();
+	err = kipsec_card_start();
 	if (err)
-		kipsec_card_stop();
+		goto no_card;
+	err = kipsec_crew_start();
+	if (!err)
+		return 0;
+	kipsec_card_stop();
+no_card:
+	kipsec_lane_stop();
 	return err;
 }
 
@@ -321,6 +327,7 @@ void kipsec_crypto_stop(void)
 
 	kipsec_crew_stop();
 	kipsec_card_stop();
+	kipsec_lane_stop();
 	for_each_possible_cpu(cpu) {
 		job_free(per_cpu(job_cache, cpu));
 		per_cpu(job_cache, cpu) = NULL;

@@ -6,6 +6,10 @@
 
 #include "lane.h"
 
+static struct workqueue_struct *wq;
+
+static void lane_release_work(struct work_struct *work);
+
 struct kipsec_lane *kipsec_lane_alloc(gfp_t gfp)
 {
 	struct kipsec_lane *lane = kzalloc(sizeof(*lane), gfp);
@@ -16,6 +20,7 @@ struct kipsec_lane *kipsec_lane_alloc(gfp_t gfp)
 	INIT_LIST_HEAD(&lane->order);
 	INIT_LIST_HEAD(&lane->todo);
 	INIT_LIST_HEAD(&lane->turn);
+	INIT_WORK(&lane->release, lane_release_work);
 	return lane;
 }
 
@@ -29,6 +34,8 @@ bool kipsec_lane_enter(struct kipsec_lane *lane, struct kipsec_job *job)
 	room = lane->len < KIPSEC_LANE_MAX;
 	if (room) {
 		kipsec_job_part(job);
+		if (!lane->len)
+			lane->home = smp_processor_id();
 		list_add_tail(&job->order, &lane->order);
 		/* Not under the lock: readers that skip the lane if it is empty. */
 		WRITE_ONCE(lane->len, lane->len + 1);
@@ -37,40 +44,61 @@ bool kipsec_lane_enter(struct kipsec_lane *lane, struct kipsec_job *job)
 	return room;
 }
 
-/* The next job to release, or NULL and somebody else may release. */
-static struct kipsec_job *lane_head(struct kipsec_lane *lane)
+static bool lane_ready(struct kipsec_lane *lane)
 {
 	struct kipsec_job *job;
 
 	job = list_first_entry_or_null(&lane->order, struct kipsec_job, order);
-	if (!job || !job->finished) {
-		lane->releasing = false;
-		return NULL;
-	}
-	list_del(&job->order);
-	return job;
+	return job && job->finished;
 }
 
-void kipsec_lane_done(struct kipsec_job *job, int err)
+/* BH off, RCU read side. The lane may go when its last job has. */
+static void lane_release(struct kipsec_lane *lane)
 {
-	struct kipsec_lane *lane = job->lane;
+	struct kipsec_job *job;
 
 	spin_lock(&lane->lock);
-	job->err = err;
-	job->finished = true;
-	if (lane->releasing) {
-		spin_unlock(&lane->lock);
-		return;
-	}
-	lane->releasing = true;
-	while ((job = lane_head(lane))) {
+	while (lane_ready(lane)) {
+		job = list_first_entry(&lane->order, struct kipsec_job, order);
+		list_del(&job->order);
 		spin_unlock(&lane->lock);
 		job->done(job, job->err);
 		spin_lock(&lane->lock);
 		/* Only now: who finds the lane empty must not overtake it. */
 		WRITE_ONCE(lane->len, lane->len - 1);
 	}
+	lane->releasing = false;
 	spin_unlock(&lane->lock);
+}
+
+/* It is pending only while there is a job to release. */
+static void lane_release_work(struct work_struct *work)
+{
+	local_bh_disable();
+	rcu_read_lock();
+	lane_release(container_of(work, struct kipsec_lane, release));
+	rcu_read_unlock();
+	local_bh_enable();
+}
+
+void kipsec_lane_done(struct kipsec_job *job, int err)
+{
+	struct kipsec_lane *lane = job->lane;
+	bool mine;
+
+	spin_lock(&lane->lock);
+	job->err = err;
+	job->finished = true;
+	mine = !lane->releasing && lane_ready(lane);
+	if (mine)
+		lane->releasing = true;
+	spin_unlock(&lane->lock);
+	if (!mine)
+		return;
+	if (lane->home == smp_processor_id())
+		lane_release(lane);
+	else
+		queue_work_on(lane->home, wq, &lane->release);
 }
 
 static void lane_crypt_done(kipsec_crypto_arg arg, int err)
@@ -120,4 +148,16 @@ struct kipsec_job *kipsec_lane_next(struct kipsec_lane *lane)
 		WRITE_ONCE(lane->waiting, lane->waiting - 1);
 	}
 	return job;
+}
+
+int kipsec_lane_start(void)
+{
+	wq = alloc_workqueue("kipsec_lane", KIPSEC_WQ_PERCPU |
+			     WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
+	return wq ? 0 : -ENOMEM;
+}
+
+void kipsec_lane_stop(void)
+{
+	destroy_workqueue(wq);
 }

@@ -5,14 +5,17 @@
  * A packet whose cipher answers at once never comes here. Where a card or
  * another core does the work, the job enters the SA's lane before it is given
  * away, and leaves it by job->done() in the order in which it entered, however
- * the answers come. So the wire, and the replay window, see no other order than
- * they would with one core.
+ * the answers come. That happens on one processor, the one where the oldest job
+ * entered: from two, packets would overtake each other in the queues behind us.
+ * So the wire, and the replay window, see no other order than they would with
+ * one core.
  */
 #ifndef _KIPSEC_LANE_H
 #define _KIPSEC_LANE_H
 
 #include <linux/list.h>
 #include <linux/spinlock.h>
+#include <linux/workqueue.h>
 
 #include "crypto.h"
 
@@ -25,7 +28,9 @@ struct kipsec_card;
  * @lock: of all that follows; BH off. Jobs are run and released without it
  * @len: jobs that entered, until their done() has returned
  * @waiting: jobs in @todo
- * @releasing: somebody is calling done(); there is one at a time
+ * @releasing: somebody calls done(), or will soon; there is one at a time
+ * @home: processor where it happens
+ * @release: does it there, when a job is finished elsewhere
  * @order: all jobs, oldest first, by their @order
  * @todo: jobs that nobody works on yet, oldest first, by their @todo
  * @turn: place in the crew's round, while jobs wait (crew.c)
@@ -36,6 +41,8 @@ struct kipsec_lane {
 	unsigned int		len;
 	unsigned int		waiting;
 	bool			releasing;
+	int			home;
+	struct work_struct	release;
 	struct list_head	order;
 	struct list_head	todo;
 	struct list_head	turn;
@@ -72,8 +79,7 @@ int kipsec_lane_run(struct kipsec_job *job);
  * @job: entered; not the caller's any more
  * @err: what the cipher says
  *
- * Releases what is finished at the head of the lane, or leaves that to whoever
- * is at it.
+ * What is finished at the head of the lane is released, here or at its home.
  *
  * Context: BH off, RCU read side, which also keeps the lane until it ends.
  */
@@ -89,5 +95,8 @@ void kipsec_lane_wait(struct kipsec_job *job);
  * Return: the job, or NULL if none waits.
  */
 struct kipsec_job *kipsec_lane_next(struct kipsec_lane *lane);
+
+int kipsec_lane_start(void);
+void kipsec_lane_stop(void);
 
 #endif /* _KIPSEC_LANE_H */

@@ -101,4 +101,11 @@ static inline void kipsec_dummy_netdev_free(struct net_device *dev)
 #define kipsec_assign_str(dst, src) __assign_str(dst)
 #endif
 
+/* Work queues that stay on a processor: unless told otherwise, and to be told. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
+#define KIPSEC_WQ_PERCPU	0
+#else
+#define KIPSEC_WQ_PERCPU	WQ_PERCPU
+#endif
+
 #endif /* _KIPSEC_COMPAT_H */
