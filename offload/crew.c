@@ -170,6 +170,7 @@ static void crew_wake(void)
 {
 	unsigned int cpu;
 
+	smp_mb();	/* pairs with the one of a worker that becomes idle */
 	cpu = cpumask_next_and(smp_processor_id(), &crew.idle, cpu_online_mask);
 	if (cpu >= nr_cpu_ids)
 		cpu = cpumask_first_and(&crew.idle, cpu_online_mask);
