@@ -17,6 +17,7 @@
 #include <linux/skbuff.h>
 #include <linux/slab.h>
 
+#include "../offload/choice.h"
 #include "../offload/crypto.h"
 #include "ah_mask.h"
 #include "alg.h"
@@ -66,7 +67,7 @@ static int ah_init(struct kipsec_sa *sa)
 	ah->icvlen = sa->auth->icvlen;
 	ah->len = ALIGN(AH_HEADER + ah->icvlen, ah_align(sa));
 	/* authencesn() knows only ESP's order; ours is made here. */
-	err = kipsec_cipher_init(&ah->cipher, NULL, sa->auth, false, sa->driver);
+	err = kipsec_choice_cipher(&ah->cipher, sa, NULL, sa->auth, false);
 	if (err) {
 		kfree(ah);
 		return err;

@@ -21,6 +21,7 @@
 #include <linux/slab.h>
 #include <net/esp.h>
 
+#include "../offload/choice.h"
 #include "../offload/crypto.h"
 #include "alg.h"
 #include "natt.h"
@@ -75,8 +76,7 @@ static int esp_init(struct kipsec_sa *sa)
 	get_random_bytes(&esp->salt, sizeof(esp->salt));
 	/* Nothing would vouch for the half that is not sent. */
 	err = sa->esn && !esp->icvlen ? -EINVAL :
-	      kipsec_cipher_init(&esp->cipher, sa->enc, sa->auth, sa->esn,
-				 sa->driver);
+	      kipsec_choice_cipher(&esp->cipher, sa, sa->enc, sa->auth, sa->esn);
 	if (err) {
 		kfree(esp);
 		return err;

@@ -19,6 +19,7 @@ struct kipsec_spd;
 struct kipsec_sad;
 struct kipsec_expire;
 struct kipsec_acquires;
+struct kipsec_choice;
 struct kipsec_early;
 struct kipsec_stats;
 struct kipsec_pfkey;
@@ -62,10 +63,12 @@ struct kipsec_knobs {
  * @expire: deadlines of both (expire.c)
  * @acquires: SAs that policies want (acquire.c)
  * @early: packets that wait for a larval SA (early.c)
+ * @choice: drivers that serve SAs (choice.c)
  * @stats: per-CPU counters (stats.c)
  * @hooks: netfilter hooks, registered while there are policies (hooks.c)
  * @pfkey: PF_KEY sockets (pfkey_sock.c)
  * @sysctl: net.kipsec.* of this namespace (sysctl.c)
+ * @engines: net.kipsec.engine.* (sysctl.c)
  * @knobs: the values behind @sysctl; read without a lock
  */
 struct kipsec_net {
@@ -76,10 +79,12 @@ struct kipsec_net {
 	struct kipsec_expire		*expire;
 	struct kipsec_acquires		*acquires;
 	struct kipsec_early		*early;
+	struct kipsec_choice		*choice;
 	struct kipsec_stats __percpu	*stats;
 	struct kipsec_hooks		*hooks;
 	struct kipsec_pfkey		*pfkey;
 	struct ctl_table_header		*sysctl;
+	struct ctl_table_header		*engines;
 	struct kipsec_knobs		knobs;
 };
 

@@ -5,6 +5,7 @@
 #include <linux/module.h>
 #include <linux/socket.h>
 
+#include "../offload/choice.h"
 #include "../offload/crypto.h"
 #include "acquire.h"
 #include "early.h"
@@ -47,6 +48,9 @@ static int __net_init net_up(struct net *net)
 	err = kipsec_sad_init(kn);
 	if (err)
 		goto no_sad;
+	err = kipsec_choice_init(kn);
+	if (err)
+		goto no_choice;
 	err = kipsec_acquire_init(kn);
 	if (err)
 		goto no_acquire;
@@ -73,6 +77,8 @@ no_sysctl:
 no_hooks:
 	kipsec_acquire_exit(kn);
 no_acquire:
+	kipsec_choice_exit(kn);
+no_choice:
 	kipsec_sad_exit(kn);
 no_sad:
 	kipsec_early_exit(kn);
@@ -104,6 +110,7 @@ static void __net_exit net_down(struct net *net)
 	kipsec_acquire_exit(kn);
 	kipsec_early_stop(kn);
 	kipsec_sad_exit(kn);
+	kipsec_choice_exit(kn);
 	kipsec_early_exit(kn);
 	kipsec_spd_exit(kn);
 	kipsec_expire_exit(kn);

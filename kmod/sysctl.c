@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * sysctl.c - net.kipsec.*, one set per namespace, with KAME's names where KAME
- * has them (floor 5).
+ * has them, and net.kipsec.engine.*, a driver for each algorithm (floor 5).
  */
 #include <linux/slab.h>
 #include <linux/sysctl.h>
 
+#include "../offload/choice.h"
+#include "alg.h"
 #include "kipsec.h"
 #include "sysctl.h"
 
@@ -51,6 +53,67 @@ static const struct ctl_table template[] = {
 
 #define KNOBS	7
 
+/* --- drivers -------------------------------------------------------------- */
+
+/* A name that is longer than any is not cut to fit, but refused. */
+static int engine_handler(kipsec_ctl_table *ctl, int write, void *buffer,
+			  size_t *lenp, loff_t *ppos)
+{
+	unsigned int alg = (unsigned long)ctl->extra2;
+	char name[KIPSEC_DRIVER_MAX + 1];
+	struct ctl_table copy = *ctl;
+	int err;
+
+	kipsec_choice_get(ctl->extra1, alg, name);
+	copy.data = name;
+	copy.maxlen = sizeof(name);
+	err = proc_dostring(&copy, write, buffer, lenp, ppos);
+	if (err || !write)
+		return err;
+	return kipsec_choice_set(ctl->extra1, alg, strim(name));
+}
+
+static int engines_init(struct kipsec_net *kn)
+{
+	const struct kipsec_alg *alg;
+	struct ctl_table *table, *t;
+	unsigned int i, auth;
+
+	table = kcalloc(KIPSEC_ALGS + 1, sizeof(*table), GFP_KERNEL);
+	if (!table)
+		return -ENOMEM;
+	t = table;
+	for (auth = 0; auth < 2; auth++) {
+		for (i = 0; (alg = kipsec_alg_each(auth, i)); i++) {
+			if (!alg->maxbits)
+				continue;	/* null */
+			t->procname = alg->name;
+			t->mode = 0644;
+			t->maxlen = KIPSEC_DRIVER_MAX;
+			t->proc_handler = engine_handler;
+			t->extra1 = kn;
+			t->extra2 = (void *)(unsigned long)kipsec_alg_index(alg);
+			t++;
+		}
+	}
+	kn->engines = kipsec_register_sysctl(kn->net, "net/kipsec/engine",
+					     table, t - table);
+	if (kn->engines)
+		return 0;
+	kfree(table);
+	return -ENOMEM;
+}
+
+/* --- beginning and end ---------------------------------------------------- */
+
+static void table_exit(struct ctl_table_header *header)
+{
+	const struct ctl_table *table = header->ctl_table_arg;
+
+	unregister_net_sysctl_table(header);
+	kfree(table);
+}
+
 int kipsec_sysctl_init(struct kipsec_net *kn)
 {
 	struct ctl_table *table;
@@ -68,13 +131,14 @@ int kipsec_sysctl_init(struct kipsec_net *kn)
 		kfree(table);
 		return -ENOMEM;
 	}
-	return 0;
+	if (!engines_init(kn))
+		return 0;
+	table_exit(kn->sysctl);
+	return -ENOMEM;
 }
 
 void kipsec_sysctl_exit(struct kipsec_net *kn)
 {
-	const struct ctl_table *table = kn->sysctl->ctl_table_arg;
-
-	unregister_net_sysctl_table(kn->sysctl);
-	kfree(table);
+	table_exit(kn->engines);
+	table_exit(kn->sysctl);
 }

@@ -421,5 +421,6 @@ bool kipsec_engine_stats(struct kipsec_sa *sa, struct kipsec_engine_stats *st)
 	spin_unlock_bh(&sa->lock);
 	st->requests += atomic64_read(&sa->opackets);
 	st->bytes += atomic64_read(&sa->obytes);
+	st->in_flight = max(atomic_read(&sa->inflight) - 1, 0);
 	return true;
 }

@@ -94,6 +94,13 @@ static inline void kipsec_dummy_netdev_free(struct net_device *dev)
 	register_net_sysctl_sz(net, path, table, n)
 #endif
 
+/* What a handler of a sysctl gets: not to be written to since 6.11. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
+typedef struct ctl_table kipsec_ctl_table;
+#else
+typedef const struct ctl_table kipsec_ctl_table;
+#endif
+
 /* The source is named once since 6.10. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
 #define kipsec_assign_str(dst, src) __assign_str(dst, src)

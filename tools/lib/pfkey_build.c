@@ -167,6 +167,24 @@ void pfkey_put_kipsec_sa(struct pfkey_buf *b, uint16_t icv, uint8_t dir)
 	sa->sadb_x_kipsec_sa_dir = dir;
 }
 
+void pfkey_put_kipsec_engine(struct pfkey_buf *b, const char *driver)
+{
+	size_t len = *driver ? strlen(driver) + 1 : 0;
+	struct sadb_x_kipsec_engine *e;
+
+	e = pfkey_put(b, SADB_X_EXT_KIPSEC_ENGINE, sizeof(*e) + len);
+	if (e)
+		memcpy(e + 1, driver, len);
+}
+
+void pfkey_put_kipsec_cpu(struct pfkey_buf *b, uint32_t cpu)
+{
+	struct sadb_x_kipsec_cpu *c = pfkey_put(b, SADB_X_EXT_KIPSEC_CPU, sizeof(*c));
+
+	if (c)
+		c->sadb_x_kipsec_cpu_id = cpu;
+}
+
 void pfkey_put_policy(struct pfkey_buf *b, uint16_t type, uint8_t dir, uint32_t id,
 		      uint32_t priority)
 {

@@ -55,6 +55,8 @@ void pfkey_put_natt_port(struct pfkey_buf *b, int exttype, uint16_t port);
 void pfkey_put_sec_ctx(struct pfkey_buf *b, uint8_t doi, uint8_t alg, const char *label);
 void pfkey_put_replay(struct pfkey_buf *b, uint32_t window, bool esn, uint64_t last);
 void pfkey_put_kipsec_sa(struct pfkey_buf *b, uint16_t icv, uint8_t dir);
+void pfkey_put_kipsec_engine(struct pfkey_buf *b, const char *driver);
+void pfkey_put_kipsec_cpu(struct pfkey_buf *b, uint32_t cpu);
 
 /* Requests may follow the policy as long as no other extension has been put. */
 void pfkey_put_policy(struct pfkey_buf *b, uint16_t type, uint8_t dir, uint32_t id,
@@ -80,6 +82,7 @@ struct pfkey_msg {
 int pfkey_parse(struct pfkey_msg *m, const void *data, size_t len, const char **why);
 
 /* The sockaddr of an address extension that pfkey_parse() has accepted. */
+const char *pfkey_driver(const struct sadb_x_kipsec_engine *e);
 const struct sockaddr *pfkey_address(const struct pfkey_msg *m, int exttype);
 
 /* Bytes of a sockaddr by its family, 0 for families other than IPv4 and IPv6. */

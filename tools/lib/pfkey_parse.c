@@ -81,6 +81,8 @@ static const uint8_t min_size[SADB_X_EXT_KIPSEC_MAX + 1] = {
 	[SADB_X_EXT_FILTER]		= sizeof(struct sadb_x_filter),
 	[SADB_X_EXT_KIPSEC_REPLAY]	= sizeof(struct sadb_x_kipsec_replay),
 	[SADB_X_EXT_KIPSEC_SA]		= sizeof(struct sadb_x_kipsec_sa),
+	[SADB_X_EXT_KIPSEC_ENGINE]	= sizeof(struct sadb_x_kipsec_engine),
+	[SADB_X_EXT_KIPSEC_CPU]		= sizeof(struct sadb_x_kipsec_cpu),
 };
 
 /* LEN bytes at P start with a whole sockaddr: its length, else 0. */
@@ -150,6 +152,11 @@ static const char *check_ext(const struct sadb_ext *ext, size_t len)
 		    len - sizeof(struct sadb_x_sec_ctx))
 			return "security label longer than its extension";
 		break;
+	case SADB_X_EXT_KIPSEC_ENGINE:
+		len -= sizeof(struct sadb_x_kipsec_engine);
+		if (len && !memchr(body + sizeof(struct sadb_x_kipsec_engine), '\0', len))
+			return "name of a driver longer than its extension";
+		break;
 	case SADB_X_EXT_POLICY:
 		return check_policy((const struct sadb_x_policy *)ext, len);
 	}
@@ -196,4 +203,10 @@ int pfkey_parse(struct pfkey_msg *m, const void *data, size_t len, const char **
 	}
 	*why = NULL;
 	return 0;
+}
+
+/* The name behind an engine's counters, "" if there is none. */
+const char *pfkey_driver(const struct sadb_x_kipsec_engine *e)
+{
+	return e->sadb_x_kipsec_engine_len * 8u > sizeof(*e) ? (const char *)(e + 1) : "";
 }

@@ -172,6 +172,31 @@ static void print_replay(FILE *out, const struct pfkey_msg *m)
 		fprintf(out, "\tesn\n");
 }
 
+/* "driver=NAME" and its counters: what was asked for with "-v". */
+static void print_engine(FILE *out, const struct pfkey_msg *m)
+{
+	const struct sadb_x_kipsec_engine *e =
+		PFKEY_EXT(m, SADB_X_EXT_KIPSEC_ENGINE, sadb_x_kipsec_engine);
+
+	if (!e)
+		return;
+	fprintf(out, "\tdriver=%s\n\trequests=%" PRIu64 " bytes=%" PRIu64
+		" inflight=%u errors=%" PRIu64 " fallbacks=%" PRIu64 "\n", pfkey_driver(e),
+		(uint64_t)e->sadb_x_kipsec_engine_requests,
+		(uint64_t)e->sadb_x_kipsec_engine_bytes, e->sadb_x_kipsec_engine_inflight,
+		(uint64_t)e->sadb_x_kipsec_engine_errors,
+		(uint64_t)e->sadb_x_kipsec_engine_fallbacks);
+}
+
+static void print_cpu(FILE *out, const struct pfkey_msg *m)
+{
+	const struct sadb_x_kipsec_cpu *c =
+		PFKEY_EXT(m, SADB_X_EXT_KIPSEC_CPU, sadb_x_kipsec_cpu);
+
+	if (c)
+		fprintf(out, "\tcpu=%u\n", c->sadb_x_kipsec_cpu_id);
+}
+
 /* What is not 0 of "icv=96 dir=in". */
 static void print_kipsec_sa(FILE *out, const struct pfkey_msg *m)
 {
@@ -248,6 +273,8 @@ void pfkey_print_sa(FILE *out, const struct pfkey_msg *m, bool ports)
 	print_algs(out, m);
 	print_replay(out, m);
 	print_kipsec_sa(out, m);
+	print_cpu(out, m);
+	print_engine(out, m);
 	print_lifetime(out, m);
 	pfkey_print_sec_ctx(out, m);
 	fprintf(out, "\tsadb_seq=%u pid=%u refcnt=%u\n", m->hdr->sadb_msg_seq,

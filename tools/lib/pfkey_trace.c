@@ -283,6 +283,29 @@ static void print_kipsec_sa(FILE *out, const void *ext, size_t len)
 		sa->sadb_x_kipsec_sa_dir);
 }
 
+static void print_engine(FILE *out, const void *ext, size_t len)
+{
+	const struct sadb_x_kipsec_engine *e = ext;
+
+	len -= sizeof(*e);
+	fprintf(out, "sadb_x_kipsec_engine{ inflight=%u requests=%llu bytes=%llu\n",
+		e->sadb_x_kipsec_engine_inflight,
+		(unsigned long long)e->sadb_x_kipsec_engine_requests,
+		(unsigned long long)e->sadb_x_kipsec_engine_bytes);
+	fprintf(out, "  errors=%llu fallbacks=%llu driver=%.*s }\n",
+		(unsigned long long)e->sadb_x_kipsec_engine_errors,
+		(unsigned long long)e->sadb_x_kipsec_engine_fallbacks, (int)len,
+		len ? (const char *)(e + 1) : "");
+}
+
+static void print_cpu(FILE *out, const void *ext, size_t len)
+{
+	const struct sadb_x_kipsec_cpu *c = ext;
+
+	(void)len;
+	fprintf(out, "sadb_x_kipsec_cpu{ id=%u }\n", c->sadb_x_kipsec_cpu_id);
+}
+
 static const struct {
 	uint8_t	min;
 	void	(*print)(FILE *out, const void *ext, size_t len);
@@ -312,6 +335,8 @@ static const struct {
 	[SADB_X_EXT_KMADDRESS] = { sizeof(struct sadb_x_kmaddress), print_kmaddress },
 	[SADB_X_EXT_KIPSEC_REPLAY] = { sizeof(struct sadb_x_kipsec_replay), print_replay },
 	[SADB_X_EXT_KIPSEC_SA] = { sizeof(struct sadb_x_kipsec_sa), print_kipsec_sa },
+	[SADB_X_EXT_KIPSEC_ENGINE] = { sizeof(struct sadb_x_kipsec_engine), print_engine },
+	[SADB_X_EXT_KIPSEC_CPU] = { sizeof(struct sadb_x_kipsec_cpu), print_cpu },
 };
 
 void pfkey_print_trace(FILE *out, const void *data, size_t len)

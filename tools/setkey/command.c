@@ -51,6 +51,8 @@ static void check_sa(struct command *c)
 	if (c->seq > (c->esn ? SADB_X_KIPSEC_REPLAY_LAST : UINT32_MAX))
 		reject_at(c, c->seq_at, "no such sequence number: -seq");
 	check_icv(c);
+	if (*c->driver && c->satype == SADB_X_SATYPE_IPCOMP)
+		reject_at(c, c->driver_at, "ipcomp has no drivers: leave out -driver");
 	/* an update without keys tells of a peer's new address or of new lifetimes */
 	if (c->type == SADB_UPDATE && !c->encrypt && !c->auth)
 		return;
@@ -132,7 +134,7 @@ void command_clear(struct command *c)
 }
 
 /* What to do about it, where the text of an errno does not say. */
-static const char *hint(int type, int err)
+static const char *hint(const struct command *c, int type, int err)
 {
 	bool sp = type >= SADB_X_SPDUPDATE;
 
@@ -144,7 +146,9 @@ static const char *hint(int type, int err)
 		return ": there is no such SA";
 	case ENOENT:
 		if (type == SADB_ADD || type == SADB_UPDATE)
-			return ": the kernel cannot load the cipher";
+			return *c->driver ?
+			       ": no such driver, or it does not serve these algorithms" :
+			       ": the kernel cannot load the cipher";
 		return type == SADB_GETSPI ? ": this SPI is taken" : "";
 	case ENOSYS:
 		return ": the kernel does not have the algorithm";
@@ -165,7 +169,7 @@ static void report(const struct command *c, int type, int err)
 	if (err == ENOENT && (type == SADB_DELETE || type == SADB_GET ||
 			      type == SADB_X_SPDDELETE))
 		text = "No entry";
-	complain(c->start, "%s: %s%s", pfkey_msg_name(type), text, hint(type, err));
+	complain(c->start, "%s: %s%s", pfkey_msg_name(type), text, hint(c, type, err));
 }
 
 /* A kernel that forgets priorities would apply policies in an order nobody meant. */
@@ -272,6 +276,11 @@ static void put_sa(struct command *c, struct pfkey_buf *b)
 		pfkey_put_replay(b, c->replay, c->esn, c->seq);
 	if (c->icv || c->dir)
 		pfkey_put_kipsec_sa(b, c->icv, c->dir);
+	if (c->cpu_given)
+		pfkey_put_kipsec_cpu(b, c->cpu);
+	/* in a GET it asks what serves the SA */
+	if (*c->driver || (c->type == SADB_GET && opt.verbose))
+		pfkey_put_kipsec_engine(b, c->driver);
 }
 
 static void run_sa_pair(struct command *c, const struct sockaddr *src,

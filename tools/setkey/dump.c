@@ -50,6 +50,9 @@ static void dump_once(int type, int satype, struct place at)
 	int err;
 
 	pfkey_start(&b, type, satype, 0, opt.dry ? 0 : sock.pid);
+	/* an empty one asks what serves each SA */
+	if (type == SADB_DUMP && opt.verbose)
+		pfkey_put_kipsec_engine(&b, "");
 	if (opt.dry) {
 		if (opt.verbose || opt.hex)
 			show_message(b.bytes, pfkey_finish(&b));

@@ -166,6 +166,17 @@ void set_icv(struct command *c, unsigned long long bits)
 	c->icv_at = c->at;
 }
 
+/* Whether there is such a driver the kernel knows. */
+void set_driver(struct command *c, const char *name)
+{
+	if (strlen(name) >= sizeof(c->driver)) {
+		bad(c, "names of drivers have less than %zu characters", sizeof(c->driver));
+		return;
+	}
+	strcpy(c->driver, name);
+	c->driver_at = c->at;
+}
+
 void set_dir(struct command *c, const char *name)
 {
 	if (!strcmp(name, "in"))

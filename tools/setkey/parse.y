@@ -101,6 +101,8 @@ static int finish(bool interactive, struct place start)
 %token OPT_SEQ			"-seq"
 %token OPT_ICV			"-icv"
 %token OPT_DIR			"-dir"
+%token OPT_DRIVER		"-driver"
+%token OPT_CPU			"-cpu"
 %token OPT_NATT			"-natt"
 %token OPT_NATT_MTU		"-natt_mtu"
 %token OPT_HWIF			"-hwif"
@@ -280,6 +282,13 @@ item
 	| OPT_SEQ NUMBER			{ cmd.seq = $2; cmd.seq_at = @2; }
 	| OPT_ICV NUMBER			{ AT(@2); set_icv(&cmd, $2); }
 	| OPT_DIR WORD				{ AT(@2); set_dir(&cmd, $2); free($2); }
+	| OPT_DRIVER WORD			{ AT(@2); set_driver(&cmd, $2); free($2); }
+	| OPT_CPU NUMBER
+		{
+			AT(@2);
+			set_number(&cmd, &cmd.cpu, $2, "processor");
+			cmd.cpu_given = true;
+		}
 	| OPT_NATT end end
 		{
 			cmd.natt = true;

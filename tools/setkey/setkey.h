@@ -106,6 +106,10 @@ struct command {
 	uint16_t		icv;		/* bits; 0: as its RFC has it */
 	struct place		icv_at;
 	uint8_t			dir;		/* IPSEC_DIR_*; _ANY: both */
+	char			driver[SADB_X_KIPSEC_DRIVER_MAX];
+	struct place		driver_at;
+	uint32_t		cpu;
+	bool			cpu_given;
 	const struct pfkey_alg	*encrypt;	/* or compression */
 	const struct pfkey_alg	*auth;
 	struct key		encrypt_key;
@@ -145,6 +149,7 @@ void set_key_text(struct command *c, struct key *k, const char *text);
 void set_key_hex(struct command *c, struct key *k, const char *digits);
 void set_flag(struct command *c, const char *name);
 void set_mode(struct command *c, const char *name);
+void set_driver(struct command *c, const char *name);
 void set_icv(struct command *c, unsigned long long bits);
 void set_dir(struct command *c, const char *name);
 void set_number(struct command *c, uint32_t *field, unsigned long long value, const char *what);
