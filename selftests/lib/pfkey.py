@@ -28,8 +28,8 @@ UNSPEC, AH, ESP, IPCOMP = 0, 2, 3, 9
 SA, CURRENT, HARD, SOFT, SRC, DST, PROXY, KEY_AUTH, KEY_ENC = range(1, 10)
 SUPPORTED_AUTH, SUPPORTED_ENC, SPIRANGE = 14, 15, 16
 POLICY, SA2, NATT_TYPE, NATT_SPORT, NATT_DPORT, NATT_OA, SEC_CTX, KMADDRESS, FILTER = range(18, 27)
-KIPSEC_REPLAY, KIPSEC_SA = 64, 65
-KNOWN = set(range(1, 26)) - {17} | {KIPSEC_REPLAY, KIPSEC_SA}
+KIPSEC_REPLAY, KIPSEC_SA, KIPSEC_ENGINE, KIPSEC_CPU = range(64, 68)
+KNOWN = set(range(1, 26)) - {17} | set(range(64, 68))
 
 IN, OUT, FWD = 1, 2, 3
 DISCARD, NONE, IPSEC = 0, 1, 2
@@ -222,7 +222,28 @@ def kipsec_sa(icv=0, direction=0):
     return ext(KIPSEC_SA, struct.pack("=HBB", icv, direction, 0))
 
 
+def kipsec_engine(name=None):
+    """A wish for a driver; without a name it asks which one serves."""
+    return ext(KIPSEC_ENGINE, bytes(36) + (b"" if name is None else name.encode() + b"\0"))
+
+
+def kipsec_cpu(number):
+    return ext(KIPSEC_CPU, struct.pack("=I", number))
+
+
+def read_engine(body):
+    inflight, requests, octets, errors, fallbacks = struct.unpack_from("=IQQQQ", body)
+    name, padding = body[36:].split(b"\0", 1)
+    zero(padding, "padding")
+    return Fields(inflight=inflight, requests=requests, octets=octets, errors=errors,
+                  fallbacks=fallbacks, driver=name.decode())
+
+
 def read_ext(kind, body):
+    if kind == KIPSEC_ENGINE:
+        return read_engine(body)
+    if kind == KIPSEC_CPU:
+        return struct.unpack("=I", body)[0]
     if kind == KIPSEC_SA:
         zero(body[3:], "reserved")
         return struct.unpack_from("=HB", body)
