@@ -2,175 +2,154 @@
 /*
  * testcard.c - a card that misbehaves on command.
  *
- * A module of its own, for tests: it registers AES-GCM as IPsec uses it with
- * the crypto API, above all drivers there are, and gives the work to the next
- * best. By its parameters (/sys/module/testcard/parameters, at any time) it
- * answers late, as a card does, or with an error.
+ * A module of its own, for tests: it registers real algorithms with the crypto
+ * API, flagged as those of a card are, and is told by debugfs how to misbehave.
+ * /sys/kernel/debug/testcard/ has
+ *
+ *	delay at_once batch batch_wait shuffle fail fail_errno depth refuse
+ *	refuse_errno corrupt badmsg stall	knobs: see struct card_knobs
+ *	release		write 0: what is held is answered, as it comes out;
+ *			an errno: with this error
+ *	present		write 0: the card is taken out, 1: it is put in
+ *	counters	see struct card_counters; and transforms in use
+ *	reset		write 1: count requests, and so each n-th one, from 0
  */
-#include <crypto/internal/aead.h>
+#include <linux/debugfs.h>
+#include <linux/err.h>
 #include <linux/module.h>
-#include <linux/workqueue.h>
+#include <linux/seq_file.h>
 
-static unsigned int delay;
-module_param(delay, uint, 0644);
-MODULE_PARM_DESC(delay, "answer after so many milliseconds, 0 at once");
+#include "card.h"
 
-static unsigned int fail;
-module_param(fail, uint, 0644);
-MODULE_PARM_DESC(fail, "every n-th request fails with EIO, 0 none");
+static int priority = 10000;
+module_param(priority, int, 0444);
+MODULE_PARM_DESC(priority, "of the algorithms; 1: nobody gets them but by name");
 
-static bool late;
-module_param(late, bool, 0644);
-MODULE_PARM_DESC(late, "answer from another context even without a delay");
-
-static atomic_t requests;
-static struct workqueue_struct *card;
-
-struct card_tfm {
-	struct crypto_aead	*real;
+struct card_knobs card_knobs = {
+	.batch_wait	= 20,
+	.fail_errno	= EIO,
+	.refuse_errno	= EBUSY,
 };
 
-/**
- * struct card_request - the driver's part of a request
- * @work: answers
- * @req: the request
- * @enc: its direction
- * @fails: what becomes of it
- * @real: for the driver that does the work; its own part follows
- */
-struct card_request {
-	struct delayed_work	work;
-	struct aead_request	*req;
-	bool			enc;
-	bool			fails;
-	struct aead_request	real;
-};
+static struct dentry *dir;
 
-static int card_run(struct card_request *cr)
+static int knob_get(void *data, u64 *val)
 {
-	struct aead_request *req = cr->req;
-	struct card_tfm *ctx = crypto_aead_ctx(crypto_aead_reqtfm(req));
-
-	if (cr->fails)
-		return -EIO;
-	aead_request_set_tfm(&cr->real, ctx->real);
-	aead_request_set_callback(&cr->real, 0, NULL, NULL);
-	aead_request_set_crypt(&cr->real, req->src, req->dst, req->cryptlen,
-			       req->iv);
-	aead_request_set_ad(&cr->real, req->assoclen);
-	return cr->enc ? crypto_aead_encrypt(&cr->real) :
-			 crypto_aead_decrypt(&cr->real);
-}
-
-static void card_work(struct work_struct *work)
-{
-	struct card_request *cr = container_of(to_delayed_work(work),
-					       struct card_request, work);
-	struct aead_request *req = cr->req;
-
-	aead_request_complete(req, card_run(cr));
-}
-
-static int card_crypt(struct aead_request *req, bool enc)
-{
-	unsigned int every = READ_ONCE(fail), wait = READ_ONCE(delay);
-	struct card_request *cr = aead_request_ctx(req);
-
-	cr->req = req;
-	cr->enc = enc;
-	cr->fails = every && atomic_inc_return(&requests) % every == 0;
-	if (!wait && !READ_ONCE(late))
-		return card_run(cr);
-	INIT_DELAYED_WORK(&cr->work, card_work);
-	queue_delayed_work(card, &cr->work, msecs_to_jiffies(wait));
-	return -EINPROGRESS;
-}
-
-static int card_encrypt(struct aead_request *req)
-{
-	return card_crypt(req, true);
-}
-
-static int card_decrypt(struct aead_request *req)
-{
-	return card_crypt(req, false);
-}
-
-static int card_setkey(struct crypto_aead *tfm, const u8 *key, unsigned int len)
-{
-	struct card_tfm *ctx = crypto_aead_ctx(tfm);
-
-	return crypto_aead_setkey(ctx->real, key, len);
-}
-
-static int card_setauthsize(struct crypto_aead *tfm, unsigned int size)
-{
-	struct card_tfm *ctx = crypto_aead_ctx(tfm);
-
-	return crypto_aead_setauthsize(ctx->real, size);
-}
-
-/* The driver below must answer at once, and must not be this one. */
-static int card_init(struct crypto_aead *tfm)
-{
-	struct card_tfm *ctx = crypto_aead_ctx(tfm);
-
-	ctx->real = crypto_alloc_aead("rfc4106(gcm(aes))", 0,
-				      CRYPTO_ALG_ASYNC |
-				      CRYPTO_ALG_NEED_FALLBACK);
-	if (IS_ERR(ctx->real))
-		return PTR_ERR(ctx->real);
-	crypto_aead_set_reqsize(tfm, sizeof(struct card_request) +
-				crypto_aead_reqsize(ctx->real));
+	*val = READ_ONCE(*(u32 *)data);
 	return 0;
 }
 
-static void card_exit(struct crypto_aead *tfm)
+static int knob_set(void *data, u64 val)
 {
-	struct card_tfm *ctx = crypto_aead_ctx(tfm);
+	if (val > INT_MAX)
+		return -EINVAL;
+	WRITE_ONCE(*(u32 *)data, val);
+	card_kick();
+	return 0;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(knob_fops, knob_get, knob_set, "%llu\n");
 
-	crypto_free_aead(ctx->real);
+static int errno_set(void *data, u64 val)
+{
+	return val && val <= MAX_ERRNO ? knob_set(data, val) : -EINVAL;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(errno_fops, knob_get, errno_set, "%llu\n");
+
+static int release_set(void *data, u64 val)
+{
+	if (val > MAX_ERRNO)
+		return -EINVAL;
+	card_release(-(int)val);
+	return 0;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(release_fops, NULL, release_set, "%llu\n");
+
+static int present_get(void *data, u64 *val)
+{
+	*val = card_present();
+	return 0;
 }
 
-static struct aead_alg card_alg = {
-	.base = {
-		.cra_name		= "rfc4106(gcm(aes))",
-		.cra_driver_name	= "rfc4106-gcm-aes-testcard",
-		.cra_priority		= 10000,
-		.cra_flags		= CRYPTO_ALG_ASYNC |
-					  CRYPTO_ALG_ALLOCATES_MEMORY |
-					  CRYPTO_ALG_NEED_FALLBACK,
-		.cra_blocksize		= 1,
-		.cra_ctxsize		= sizeof(struct card_tfm),
-		.cra_module		= THIS_MODULE,
-	},
-	.ivsize		= 8,
-	.maxauthsize	= 16,
-	.init		= card_init,
-	.exit		= card_exit,
-	.setkey		= card_setkey,
-	.setauthsize	= card_setauthsize,
-	.encrypt	= card_encrypt,
-	.decrypt	= card_decrypt,
+static int present_set(void *data, u64 val)
+{
+	return card_set_present(val);
+}
+DEFINE_DEBUGFS_ATTRIBUTE(present_fops, present_get, present_set, "%llu\n");
+
+static int reset_set(void *data, u64 val)
+{
+	card_count(true);
+	return 0;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(reset_fops, NULL, reset_set, "%llu\n");
+
+static int counters_show(struct seq_file *m, void *v)
+{
+	struct card_counters c = card_count(false);
+
+	seq_printf(m, "requests %llu\n", c.requests);
+	seq_printf(m, "bytes %llu\n", c.bytes);
+	seq_printf(m, "refused %llu\n", c.refused);
+	seq_printf(m, "answers %llu\n", c.answers);
+	seq_printf(m, "errors %llu\n", c.errors);
+	seq_printf(m, "corrupted %llu\n", c.corrupted);
+	seq_printf(m, "in_flight %llu\n", c.in_flight);
+	seq_printf(m, "transforms %u\n", card_transforms());
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(counters);
+
+#define KNOB(name, fops)	{ #name, &card_knobs.name, &fops }
+
+static const struct {
+	const char			*name;
+	u32				*knob;
+	const struct file_operations	*fops;
+} files[] = {
+	KNOB(delay, knob_fops),
+	KNOB(at_once, knob_fops),
+	KNOB(batch, knob_fops),
+	KNOB(batch_wait, knob_fops),
+	KNOB(shuffle, knob_fops),
+	KNOB(fail, knob_fops),
+	KNOB(fail_errno, errno_fops),
+	KNOB(depth, knob_fops),
+	KNOB(refuse, knob_fops),
+	KNOB(refuse_errno, errno_fops),
+	KNOB(corrupt, knob_fops),
+	KNOB(badmsg, knob_fops),
+	KNOB(stall, knob_fops),
+	{ "release", NULL, &release_fops },
+	{ "present", NULL, &present_fops },
+	{ "reset", NULL, &reset_fops },
+	{ "counters", NULL, &counters_fops },
 };
 
 static int __init card_start(void)
 {
+	unsigned int i;
 	int err;
 
-	card = alloc_workqueue("testcard", WQ_UNBOUND, 0);
-	if (!card)
-		return -ENOMEM;
-	err = crypto_register_aead(&card_alg);
+	err = card_queue_start();
 	if (err)
-		destroy_workqueue(card);
-	return err;
+		return err;
+	err = card_algs_start(priority);
+	if (err) {
+		card_queue_stop();
+		return err;
+	}
+	dir = debugfs_create_dir("testcard", NULL);
+	for (i = 0; i < ARRAY_SIZE(files); i++)
+		debugfs_create_file(files[i].name, 0600, dir, files[i].knob,
+				    files[i].fops);
+	return 0;
 }
 
 static void __exit card_stop(void)
 {
-	crypto_unregister_aead(&card_alg);
-	destroy_workqueue(card);
+	debugfs_remove_recursive(dir);
+	card_algs_stop();
+	card_queue_stop();
 }
 
 module_init(card_start);

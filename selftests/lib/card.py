@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The test card (offload/testcard): AES-GCM that answers late, or with errors."""
+"""The test card (offload/testcard): ciphers that answer later, and misbehave on command."""
 import os
 import subprocess
 
@@ -7,18 +7,30 @@ from ktap import Failed, Skip
 from netns import wait_for
 
 KO = os.path.join(os.environ.get("KIPSEC_MODDIR", ""), "testcard.ko")
-PARAMETERS = "/sys/module/testcard/parameters/"
+DIR = "/sys/kernel/debug/testcard/"
+GCM, CBC, AUTHENC = "testcard-gcm", "testcard-cbc", "testcard-authenc"
+# Knobs, and where they stand when nothing is asked for; see card.h.
+KNOBS = dict(delay=0, at_once=0, batch=0, batch_wait=20, shuffle=0, fail=0, fail_errno=5, depth=0,
+             refuse=0, refuse_errno=16, corrupt=0, badmsg=0, stall=0)
 
 
 class Card:
-    """Loaded for a block; SAs with AES-GCM that are made in it go through the card."""
+    """Loaded for a block; SAs that are made in it go through the card.
+
+    With by_name=True only those that ask for its drivers.
+    """
+
+    def __init__(self, by_name=False):
+        self.priority = 1 if by_name else 10000
 
     def __enter__(self):
         if not os.path.exists(KO):
             raise Skip("testcard.ko is not built")
-        p = subprocess.run(["insmod", KO], stderr=subprocess.PIPE, text=True)
+        p = subprocess.run(["insmod", KO, "priority=%d" % self.priority],
+                           stderr=subprocess.PIPE, text=True)
         if p.returncode:
             raise Failed("testcard: " + p.stderr)
+        self.stands = dict(KNOBS)
         return self
 
     def __exit__(self, *exc):
@@ -28,7 +40,50 @@ class Card:
                                                stderr=subprocess.DEVNULL).returncode == 0, 10.0):
             raise Failed("testcard is still in use")
 
-    def does(self, late=0, delay=0, fail=0):
-        for name, value in (("late", late), ("delay", delay), ("fail", fail)):
-            with open(PARAMETERS + name, "w") as f:
-                f.write(str(value))
+    def _write(self, name, value):
+        with open(DIR + name, "w") as f:
+            f.write(str(int(value)))
+
+    def does(self, **knobs):
+        """From now on this, and nothing of what it did before; counters from 0."""
+        wanted = dict(KNOBS, **knobs)
+        for name in wanted:
+            if wanted[name] != self.stands[name]:
+                self._write(name, wanted[name])
+        self.stands = wanted
+        self._write("reset", 1)
+
+    def release(self, errno=0):
+        """Answer what it holds, as it comes out or with an error."""
+        self._write("release", errno)
+
+    def remove(self):
+        self._write("present", 0)
+
+    def insert(self):
+        self._write("present", 1)
+
+    def counters(self):
+        with open(DIR + "counters") as f:
+            return {k: int(v) for k, v in (line.split() for line in f)}
+
+    def holds(self, n, timeout=5.0):
+        """Wait until n requests are in it."""
+        if not wait_for(lambda: self.counters()["in_flight"] == n, timeout):
+            raise Failed("requests in the card: %d, expected %d" %
+                         (self.counters()["in_flight"], n))
+
+
+def drivers(name):
+    """Drivers of an algorithm that /proc/crypto lists, and their priorities."""
+    found, entry = {}, {}
+    with open("/proc/crypto") as f:
+        for line in list(f) + ["\n"]:
+            if ":" in line:
+                key, value = line.split(":", 1)
+                entry[key.strip()] = value.strip()
+            elif entry:
+                if entry["name"] == name:
+                    found[entry["driver"]] = int(entry["priority"])
+                entry = {}
+    return found

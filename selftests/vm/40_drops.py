@@ -181,7 +181,7 @@ def input_packets(tap, b):
         with tap.case("InCrypto: the driver fails, %s" % ("later" if late else "at once")), \
                 Card() as card:
             b.fresh(SA(X, K, 0x4012, ipsec.GCM))
-            card.does(late=late, fail=1)
+            card.does(at_once=not late, fail=1)
             with b.drops("InCrypto"):
                 b.inject(struct.pack("!II", 0x4012, 1) + bytes(60))
             b.fresh()
@@ -326,7 +326,7 @@ def output(tap, b):
         with tap.case("OutCrypto: the driver fails, %s" % ("later" if late else "at once")), \
                 Card() as card:
             b.fresh(SA(K, X, 0x4027, ipsec.GCM), OUT_REQUIRE)
-            card.does(late=late, fail=1)
+            card.does(at_once=not late, fail=1)
             with b.drops("OutCrypto"):
                 if late:
                     Udp(b.lab["k"]).send(fill(100), X, PORT)

@@ -68,7 +68,7 @@ class Bench:
 def works(tap, b, card):
     with tap.case("late answers: echoes of many sizes, transport and tunnel"):
         b.configure_k()
-        card.does(late=1)
+        card.does()
         sizes = list(range(0, 200, 7)) + [1000, 1372, 1400, 1450, 3000, 20000]
         with Moves(b.k, OutProtected=2 * len(sizes), InProtected=2 * len(sizes)):
             for src, dst in ((K, X), (KNET, XNET)):
@@ -85,7 +85,7 @@ def works(tap, b, card):
             equal({p.proto for p in b.wire.take()}, {ESP}, "protocols on the wire")
     with tap.case("every third request fails: as many drops, the rest arrives"):
         b.configure_k()
-        card.does(late=1, fail=3)
+        card.does(fail=3)
         with Moves(b.k, OutProtected=BURST - BURST // 3, OutCrypto=BURST // 3):
             b.burst_out()
         equal(len(b.udp["x"].all()), BURST - BURST // 3, "datagrams that arrived")
