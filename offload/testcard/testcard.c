@@ -99,26 +99,26 @@ static int counters_show(struct seq_file *m, void *v)
 }
 DEFINE_SHOW_ATTRIBUTE(counters);
 
-#define KNOB(name, fops)	{ #name, &card_knobs.name, &fops }
+#define KNOB(name, kind)	{ #name, &card_knobs.name, &kind ## _fops }
 
 static const struct {
 	const char			*name;
 	u32				*knob;
 	const struct file_operations	*fops;
 } files[] = {
-	KNOB(delay, knob_fops),
-	KNOB(at_once, knob_fops),
-	KNOB(batch, knob_fops),
-	KNOB(batch_wait, knob_fops),
-	KNOB(shuffle, knob_fops),
-	KNOB(fail, knob_fops),
-	KNOB(fail_errno, errno_fops),
-	KNOB(depth, knob_fops),
-	KNOB(refuse, knob_fops),
-	KNOB(refuse_errno, errno_fops),
-	KNOB(corrupt, knob_fops),
-	KNOB(badmsg, knob_fops),
-	KNOB(stall, knob_fops),
+	KNOB(delay, knob),
+	KNOB(at_once, knob),
+	KNOB(batch, knob),
+	KNOB(batch_wait, knob),
+	KNOB(shuffle, knob),
+	KNOB(fail, knob),
+	KNOB(fail_errno, errno),
+	KNOB(depth, knob),
+	KNOB(refuse, knob),
+	KNOB(refuse_errno, errno),
+	KNOB(corrupt, knob),
+	KNOB(badmsg, knob),
+	KNOB(stall, knob),
 	{ "release", NULL, &release_fops },
 	{ "present", NULL, &present_fops },
 	{ "reset", NULL, &reset_fops },
