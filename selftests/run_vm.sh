@@ -131,10 +131,6 @@ unload() {
 # New lines of the kernel's log that mean a broken kernel, as in scripts/vm.
 complaints() {
 	dmesg | tail -n "+$(($1 + 1))" | awk '
-	/alg: self-tests for .* failed|alg: .*: .* failed/ {
-		harmless = /drbg|jitterentropy|virtio[-_]crypto|virtio_rsa/
-	}
-	/WARNING: .* at crypto\/testmgr\.c:/ && harmless { next }
 	/kipsec-ignore-next-complaint/ { skip = 1; next }
 	/Kernel panic|Oops[: ]|BUG[: ]|WARNING: |KASAN: |UBSAN: |KCSAN: |ODEBUG: / ||
 	/detected stalls|soft lockup|hung_task|blocked for more than [0-9]+ seconds/ ||
