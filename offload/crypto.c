@@ -45,6 +45,14 @@ static int cipher_add_card(struct kipsec_cipher *c, struct crypto_aead *card)
 	return err;
 }
 
+/* Does nothing change, and nothing vouch for it? Then no AEAD is needed. */
+static bool nothing_to_do(const struct kipsec_key *enc,
+			  const struct kipsec_key *auth)
+{
+	return (!enc || (enc->alg->kind != KIPSEC_ALG_AEAD && !enc->bits)) &&
+	       !(auth && auth->icvlen);
+}
+
 int kipsec_cipher_init(struct kipsec_cipher *c, const struct kipsec_key *enc,
 		       const struct kipsec_key *auth, bool esn,
 		       const char *driver)
@@ -52,6 +60,10 @@ int kipsec_cipher_init(struct kipsec_cipher *c, const struct kipsec_key *enc,
 	struct crypto_aead *tfm, *card = NULL;
 	int err;
 
+	c->esn = esn;
+	c->tfm = NULL;
+	if (!driver && nothing_to_do(enc, auth))
+		return 0;
 	tfm = kipsec_engine_alloc(enc, auth, esn, driver, false);
 	if (!IS_ERR(tfm) && kipsec_engine_is_card(tfm)) {
 		/* Software does what the card does not. */
@@ -69,7 +81,6 @@ int kipsec_cipher_init(struct kipsec_cipher *c, const struct kipsec_key *enc,
 		return err;
 	}
 	c->tfm = tfm;
-	c->esn = esn;
 	job_room_grow(crypto_aead_reqsize(tfm));
 	return 0;
 }
@@ -86,7 +97,8 @@ const char *kipsec_cipher_driver(const struct kipsec_cipher *c)
 {
 	if (c->lane && c->lane->card)
 		return kipsec_card_driver(c->lane->card);
-	return crypto_tfm_alg_driver_name(crypto_aead_tfm(c->tfm));
+	return c->tfm ? crypto_tfm_alg_driver_name(crypto_aead_tfm(c->tfm)) :
+			"null";
 }
 
 /* --- jobs ---------------------------------------------------------------- */
@@ -262,6 +274,8 @@ int kipsec_crypt_sg(struct kipsec_job *job, struct kipsec_cipher *c,
 {
 	unsigned int i;
 
+	if (!c->tfm)
+		return 0;
 	for (i = 0; i < n - 1; i++)
 		sg_unmark_end(&job->sg[i]);
 	sg_mark_end(&job->sg[i]);
@@ -292,6 +306,8 @@ int kipsec_crypt(struct kipsec_job *job, struct kipsec_cipher *c,
 {
 	unsigned int total = assoc + len;
 
+	if (!c->tfm)
+		return 0;
 	if (enc)
 		total += crypto_aead_authsize(c->tfm);
 	if (unlikely(c->esn))

@@ -22,7 +22,7 @@ struct kipsec_lane;
 
 /**
  * struct kipsec_cipher - one SA's cipher, keyed
- * @tfm: from the crypto API: software
+ * @tfm: from the crypto API: software; NULL if it has nothing to do
  * @lane: order of the packets that a card or other cores work on; NULL until
  *	there are such
  * @esn: the upper half of the sequence number is authenticated too
