@@ -41,7 +41,8 @@ static bool packet_copy(struct kipsec_job *job, unsigned int head,
 
 /*
  * The room is there, but on the wrong side: allocators round up, so a small
- * packet has plenty behind it. To move it costs less than any allocation.
+ * packet has plenty behind it, and TCP's segments have more before them than we
+ * want. To move it costs less than any allocation.
  */
 static void packet_shift(struct sk_buff *skb, int delta)
 {
@@ -55,27 +56,35 @@ static void packet_shift(struct sk_buff *skb, int delta)
 	skb_set_transport_header(skb, thoff);
 }
 
+/* How far to move it for @head bytes before it and @tail behind; 0 not at all. */
+static int shift_for(const struct sk_buff *skb, int head, int tail)
+{
+	int head_lacks = head - (int)skb_headroom(skb);
+	int tail_lacks = tail - skb_tailroom(skb);
+
+	if (head_lacks > 0)
+		return ALIGN(head_lacks, sizeof(u64));
+	return tail_lacks > 0 ? -(int)ALIGN(tail_lacks, sizeof(u64)) : 0;
+}
+
 bool kipsec_own_output(struct kipsec_job *job, unsigned int head,
 		       unsigned int tail)
 {
-	int more;
-
 	struct sk_buff *skb = job->skb;
+	int shift;
 
 	head += job->ll;
 	if (kipsec_job_tunnel(job))
 		head += kipsec_ip_header(job->sa->id.family);
 	if (skb_cloned(skb) || skb_is_nonlinear(skb))
 		goto copy;
-	more = head - skb_headroom(skb);
-	if (more > 0) {
-		more = ALIGN(more, sizeof(u64));
-		if (skb_tailroom(skb) < more + (int)tail)
-			goto copy;
-		packet_shift(skb, more);
-	} else if (skb_tailroom(skb) < (int)tail) {
+	shift = shift_for(skb, head, tail);
+	if (likely(!shift))
+		return true;
+	if ((int)skb_headroom(skb) + shift < (int)head ||
+	    skb_tailroom(skb) - shift < (int)tail)
 		goto copy;
-	}
+	packet_shift(skb, shift);
 	return true;
 copy:
 	kipsec_count(job->sa->net, KIPSEC_COUNT_OUT_COPIED);
