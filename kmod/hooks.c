@@ -11,8 +11,9 @@
  * Input: PRE_ROUTING, before NAT, for packets in clear. Fragments are put
  * together here if nobody did before, since policies may name ports.
  *
- * The hooks are up only while a namespace has policies; a module without
- * policies costs a packet nothing.
+ * Those of output are up only while a namespace has policies for output, those of
+ * input while it has some for input; a module without policies costs a packet
+ * nothing.
  */
 #include <linux/netfilter.h>
 #include <linux/netfilter_bridge.h>
@@ -36,14 +37,21 @@
 #define PRI_OUT		(INT_MAX - 1)
 #define PRI_IN		(-350)	/* conntrack reassembles at -400, NAT is -100 */
 
+#define FAMILIES	2
+
 /**
- * struct kipsec_hooks - the hooks of a namespace
- * @ops: out and in, of IPv4 and of IPv6
- * @up: registered; under kipsec_net.cfg
+ * struct kipsec_hooks - the hooks of a namespace; but for @ops under
+ *	kipsec_net.cfg
+ * @ops: of input and of output, each for IPv4 and IPv6
+ * @wanted: there are policies for it
+ * @up: registered
+ * @natt: SAs have been there that send ESP in UDP
  */
 struct kipsec_hooks {
-	struct nf_hook_ops	ops[4];
-	bool			up;
+	struct nf_hook_ops	ops[KIPSEC_SIDES][FAMILIES];
+	bool			wanted[KIPSEC_SIDES];
+	bool			up[KIPSEC_SIDES];
+	bool			natt;
 };
 
 static unsigned int stolen(int err)
@@ -340,42 +348,70 @@ static unsigned int hook_in(void *priv, struct sk_buff *skb,
 	.priority	= (order),			\
 }
 
-static const struct nf_hook_ops hook_ops[] = {
-	HOOK(hook_out, NFPROTO_IPV4, NF_INET_POST_ROUTING, PRI_OUT),
-	HOOK(hook_in, NFPROTO_IPV4, NF_INET_PRE_ROUTING, PRI_IN),
-	HOOK(hook_out, NFPROTO_IPV6, NF_INET_POST_ROUTING, PRI_OUT),
-	HOOK(hook_in, NFPROTO_IPV6, NF_INET_PRE_ROUTING, PRI_IN),
+static const struct nf_hook_ops hook_ops[KIPSEC_SIDES][FAMILIES] = {
+	[KIPSEC_SIDE_IN] = {
+		HOOK(hook_in, NFPROTO_IPV4, NF_INET_PRE_ROUTING, PRI_IN),
+		HOOK(hook_in, NFPROTO_IPV6, NF_INET_PRE_ROUTING, PRI_IN),
+	},
+	[KIPSEC_SIDE_OUT] = {
+		HOOK(hook_out, NFPROTO_IPV4, NF_INET_POST_ROUTING, PRI_OUT),
+		HOOK(hook_out, NFPROTO_IPV6, NF_INET_POST_ROUTING, PRI_OUT),
+	},
 };
 
-static int hooks_up(struct kipsec_net *kn)
+static int side_set(struct kipsec_net *kn, enum kipsec_side side, bool on)
 {
 	struct kipsec_hooks *h = kn->hooks;
 	int err;
 
-	err = nf_register_net_hooks(kn->net, h->ops, ARRAY_SIZE(h->ops));
-	if (!err)
-		h->up = true;
-	return err;
+	if (on == h->up[side])
+		return 0;
+	if (on) {
+		err = nf_register_net_hooks(kn->net, h->ops[side], FAMILIES);
+		if (err)
+			return err;
+	} else {
+		nf_unregister_net_hooks(kn->net, h->ops[side], FAMILIES);
+	}
+	h->up[side] = on;
+	return 0;
 }
 
-static void hooks_down(struct kipsec_net *kn)
+/*
+ * Input without policies is of no interest, but for ICMP about the size of our
+ * own UDP packets, of which the stack tells nobody else.
+ */
+static int hooks_update(struct kipsec_net *kn)
 {
 	struct kipsec_hooks *h = kn->hooks;
+	bool out = h->wanted[KIPSEC_SIDE_OUT];
+	bool in = h->wanted[KIPSEC_SIDE_IN] || (out && h->natt);
+	int err = side_set(kn, KIPSEC_SIDE_OUT, out);
 
-	nf_unregister_net_hooks(kn->net, h->ops, ARRAY_SIZE(h->ops));
-	h->up = false;
+	return err ?: side_set(kn, KIPSEC_SIDE_IN, in);
 }
 
 /* The first policy is about to come, or the last has gone; @cfg is held. */
-static int hooks_follow(struct kipsec_net *kn, bool on)
+static int hooks_follow(struct kipsec_net *kn, enum kipsec_side side, bool on)
+{
+	struct kipsec_hooks *h = kn->hooks;
+	int err;
+
+	lockdep_assert_held(&kn->cfg);
+	h->wanted[side] = on;
+	err = hooks_update(kn);
+	if (err) {
+		h->wanted[side] = false;
+		hooks_update(kn);
+	}
+	return err;
+}
+
+void kipsec_hooks_natt(struct kipsec_net *kn)
 {
 	lockdep_assert_held(&kn->cfg);
-	if (on == kn->hooks->up)
-		return 0;
-	if (on)
-		return hooks_up(kn);
-	hooks_down(kn);
-	return 0;
+	kn->hooks->natt = true;
+	hooks_update(kn);
 }
 
 void kipsec_hooks_start(void)
@@ -386,22 +422,23 @@ void kipsec_hooks_start(void)
 int kipsec_hooks_init(struct kipsec_net *kn)
 {
 	struct kipsec_hooks *h = kzalloc(sizeof(*h), GFP_KERNEL);
-	unsigned int i;
+	unsigned int side, i;
 
 	if (!h)
 		return -ENOMEM;
-	for (i = 0; i < ARRAY_SIZE(h->ops); i++) {
-		h->ops[i] = hook_ops[i];
-		h->ops[i].priv = kn;
-	}
+	for (side = 0; side < KIPSEC_SIDES; side++)
+		for (i = 0; i < FAMILIES; i++) {
+			h->ops[side][i] = hook_ops[side][i];
+			h->ops[side][i].priv = kn;
+		}
 	kn->hooks = h;
 	return 0;
 }
 
 void kipsec_hooks_exit(struct kipsec_net *kn)
 {
-	if (kn->hooks->up)
-		hooks_down(kn);
+	side_set(kn, KIPSEC_SIDE_IN, false);
+	side_set(kn, KIPSEC_SIDE_OUT, false);
 	/* A packet in a hook may still look at us. */
 	synchronize_net();
 	kfree(kn->hooks);

@@ -60,8 +60,8 @@ static void scrub(struct sk_buff *skb)
 static unsigned int check_inner(struct kipsec_net *kn, struct sk_buff *skb,
 				struct kipsec_policy **pol)
 {
-	struct kipsec_policy *found[KIPSEC_SLOTS];
-	struct kipsec_flow fl;
+	struct kipsec_policy *found[KIPSEC_SLOTS] KIPSEC_NOT_ZEROED;
+	struct kipsec_flow fl KIPSEC_NOT_ZEROED;
 
 	if (!kipsec_flow_get(skb, &fl))
 		return KIPSEC_DROP_IN_INNER;

@@ -15,6 +15,7 @@
 #include "acquire.h"
 #include "alg.h"
 #include "early.h"
+#include "hooks.h"
 #include "pfkey.h"
 #include "replay.h"
 #include "sad.h"
@@ -338,6 +339,8 @@ static struct kipsec_sa *make_sa(const struct kipsec_pfkey_req *rq)
 
 static void sa_made(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
 {
+	if (sa->natt.type)
+		kipsec_hooks_natt(rq->kn);
 	kipsec_pfkey_reply_sa(rq, sa, KIPSEC_TO_ALL);
 	kipsec_acquire_done(rq->kn, sa);
 }

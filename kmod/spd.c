@@ -36,8 +36,9 @@
  * section. (What is remembered is the SA, in the policy, under the generation
  * of the SAD.) The classifier's hash table has two, see classifier.c.
  *
- * The first policy brings up the hooks of the namespace and the last one takes
- * them down, through the callback of kipsec_spd_set_populated(), under @cfg.
+ * The first policy for input brings up the namespace's hooks of input and the last
+ * one takes them down, and so for output, through the callback of
+ * kipsec_spd_set_populated(), under @cfg.
  *
  * Time limits. Of HARD, addtime counts from the policy's creation, usetime from
  * the last match, or from creation before the first: an idle limit, as KAME
@@ -59,7 +60,7 @@
 
 /**
  * struct kipsec_spd - a namespace's policies; see the essay for the rules
- * @class: output and input by family (IPv4, IPv6); of input, "in" and "fwd" are
+ * @class: by side and family (IPv4, IPv6); of input, "in" and "fwd" are
  *	the slots, since a packet asks for both
  * @in_order: by direction, priority and order
  * @by_id: by id
@@ -70,7 +71,7 @@
  * @reqids_reused: it came round once, so a number may be in use
  */
 struct kipsec_spd {
-	struct kipsec_classifier	class[2][2];
+	struct kipsec_classifier	class[KIPSEC_SIDES][2];
 	struct rb_root			in_order;
 	struct rhashtable		by_id;
 	unsigned int			count;
@@ -89,7 +90,8 @@ static const struct rhashtable_params by_id_params = {
 
 /* Set once at module load, before the first namespace exists. */
 static void (*report_expired)(struct kipsec_net *kn, struct kipsec_policy *pol);
-static int (*report_populated)(struct kipsec_net *kn, bool on);
+static int (*report_populated)(struct kipsec_net *kn, enum kipsec_side side,
+			       bool on);
 
 void kipsec_spd_set_expired(void (*fn)(struct kipsec_net *kn,
 				       struct kipsec_policy *pol))
@@ -97,15 +99,21 @@ void kipsec_spd_set_expired(void (*fn)(struct kipsec_net *kn,
 	report_expired = fn;
 }
 
-void kipsec_spd_set_populated(int (*fn)(struct kipsec_net *kn, bool on))
+void kipsec_spd_set_populated(int (*fn)(struct kipsec_net *kn,
+					enum kipsec_side side, bool on))
 {
 	report_populated = fn;
+}
+
+static enum kipsec_side side_of(unsigned int dir)
+{
+	return dir == KIPSEC_DIR_OUT ? KIPSEC_SIDE_OUT : KIPSEC_SIDE_IN;
 }
 
 static struct kipsec_classifier *class_of(struct kipsec_spd *spd,
 					  unsigned int dir, u8 family)
 {
-	return &spd->class[dir == KIPSEC_DIR_OUT][family == AF_INET6];
+	return &spd->class[side_of(dir)][family == AF_INET6];
 }
 
 static struct kipsec_policy *policy_of(struct kipsec_rule *rule)
@@ -384,17 +392,25 @@ static void unlink_policy(struct kipsec_net *kn, struct kipsec_policy *pol)
 	WRITE_ONCE(spd->count, spd->count - 1);
 }
 
-static int populate(struct kipsec_net *kn)
+static bool side_empty(const struct kipsec_spd *spd, enum kipsec_side side)
 {
-	if (kn->spd->count || !report_populated)
+	return !spd->class[side][0].count && !spd->class[side][1].count;
+}
+
+static int populate(struct kipsec_net *kn, enum kipsec_side side)
+{
+	if (!side_empty(kn->spd, side) || !report_populated)
 		return 0;
-	return report_populated(kn, true);
+	return report_populated(kn, side, true);
 }
 
 static void depopulate(struct kipsec_net *kn)
 {
-	if (!kn->spd->count && report_populated)
-		report_populated(kn, false);
+	unsigned int side;
+
+	for (side = 0; side < KIPSEC_SIDES && report_populated; side++)
+		if (side_empty(kn->spd, side))
+			report_populated(kn, side, false);
 }
 
 static void policy_due(struct kipsec_net *kn, struct kipsec_deadline *d)
@@ -492,7 +508,7 @@ int kipsec_spd_insert(struct kipsec_net *kn, struct kipsec_policy *pol,
 		pol->created = kipsec_now();
 		pol->created_real = ktime_get_real_seconds();
 	}
-	err = populate(kn);
+	err = populate(kn, side_of(pol->dir));
 	if (err)
 		return err;
 	err = link_policy(kn, pol, old);

@@ -29,6 +29,13 @@ enum kipsec_dir {
 	KIPSEC_DIR_MAX
 };
 
+/** enum kipsec_side - policies that are looked for together */
+enum kipsec_side {
+	KIPSEC_SIDE_IN,		/* of KIPSEC_DIR_IN and _FWD */
+	KIPSEC_SIDE_OUT,
+	KIPSEC_SIDES
+};
+
 /** enum kipsec_action - PF_KEY's IPSEC_POLICY_*, same numbers */
 enum kipsec_action {
 	KIPSEC_DISCARD,
@@ -235,11 +242,12 @@ void kipsec_spd_set_expired(void (*fn)(struct kipsec_net *kn,
  * kipsec_spd_set_populated() - set, once, what to call when policies come and go
  * @fn: the function
  *
- * @fn is called with @cfg held when the first policy is about to come (@on), and
- * when the last has gone. The hooks go up and down with it; a non-zero answer
- * refuses the policy.
+ * @fn is called with @cfg held when the first policy of a side is about to come
+ * (@on), and after the last has gone. The hooks go up and down with it; a non-zero
+ * answer refuses the policy.
  */
-void kipsec_spd_set_populated(int (*fn)(struct kipsec_net *kn, bool on));
+void kipsec_spd_set_populated(int (*fn)(struct kipsec_net *kn,
+					enum kipsec_side side, bool on));
 
 int kipsec_spd_init(struct kipsec_net *kn);
 
