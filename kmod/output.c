@@ -189,6 +189,47 @@ static int output_fail(struct kipsec_job *job, int err)
 	return err;
 }
 
+/*
+ * The SA at work came to its end with this packet, before anything was written.
+ * Another may stand beside it; then that one is at work. Never of a parted job,
+ * which holds the SAs of its path.
+ */
+static bool output_other(struct kipsec_job *job)
+{
+	struct kipsec_sa *sa = job->sa;
+	struct kipsec_sa_want want = {
+		.src	= sa->src,
+		.dst	= sa->id.dst,
+		.reqid	= sa->reqid,
+		.proto	= sa->id.proto,
+		.mode	= kipsec_job_tunnel(job) ? KIPSEC_MODE_TUNNEL :
+						   KIPSEC_MODE_TRANSPORT,
+		.family	= sa->id.family,
+	};
+
+	if (job->parted)
+		return false;
+	/* Its state says that it is over, so this finds it no more. */
+	sa = kipsec_sad_search(sa->net, &want);
+	if (!sa)
+		return false;
+	job->path[job->i] = sa;
+	return true;
+}
+
+/* One SA, or who stands in for it. */
+static int output_pass(struct kipsec_job *job)
+{
+	int err;
+
+	do {
+		job->sa = job->path[job->i];
+		err = job->sa->xf->output(job);
+	} while (unlikely(err == -EKEYEXPIRED || err == -EOVERFLOW) &&
+		 output_other(job));
+	return err;
+}
+
 static void output_passed(struct kipsec_job *job)
 {
 	if (unlikely(job->sa->natt.type))
@@ -199,21 +240,21 @@ static void output_passed(struct kipsec_job *job)
 /* Pass the SAs that are left, then send. */
 static int output_run(struct kipsec_job *job)
 {
-	struct kipsec_sa *outermost = job->path[job->n - 1];
+	struct kipsec_sa *outermost;
 	struct dst_entry *dst;
 	int err, vrf;
 
 	for (; job->i < job->n; output_passed(job)) {
-		job->sa = job->path[job->i];
 		if (job->i && kipsec_job_tunnel(job))
 			kipsec_finish_header(job->skb);
-		err = job->sa->xf->output(job);
+		err = output_pass(job);
 		if (err == -EINPROGRESS)
 			return 0;	/* output_resume() goes on */
 		if (unlikely(err))
 			return output_fail(job, err);
 	}
 	/* What the job held is let go; RCU keeps the SA for this call. */
+	outermost = job->path[job->n - 1];
 	dst = job->dst;
 	vrf = job->vrf;
 	return send_outer(outermost, kipsec_job_put(job), dst, vrf);

@@ -167,13 +167,22 @@ def bursts(tap, b):
         packets = b.wire.collect(4)
         equal([(p.spi, p.seq) for p in packets], [(sa.spi, n) for n in range(END - 4, END)],
               "packets on the wire")
-    with tap.case("with another SA there, that one goes on"):
-        other, sa = b.sa(), b.sa(last=END - 2)
-        b.install(other, sa)
-        with Moves(b.k, OutProtected=3, OutSeqOverflow=1):
-            equal(b.send(sa, 4), ["sent", "overflow", "sent", "sent"], "sends")
-        b.expired(sa)
-        b.expect((sa, END - 1), (other, 1), (other, 2))
+    for name, more in (("", {}), (", tunnel", {"mode": "tunnel"}), (", AH, IPv6", {"proto": "ah", "ipv6": True})):
+        with tap.case("with another SA there%s, that one goes on and nothing is refused" % name):
+            other, sa = b.sa(**more), b.sa(last=END - 2, **more)
+            b.install(other, sa)
+            with Moves(b.k, OutProtected=4):
+                equal(b.send(sa, 4), ["sent"] * 4, "sends")
+            b.expired(sa)
+            b.expect((sa, END - 1), *[(other, n) for n in (1, 2, 3)])
+    with tap.case("with two others there, of which one is at its end: the third goes on"):
+        third, other, sa = b.sa(), b.sa(last=END - 1), b.sa(last=END - 2)
+        b.install(third, other, sa)
+        with Moves(b.k, OutProtected=3):
+            equal(b.send(sa, 3), ["sent"] * 3, "sends")
+        equal(sorted(b.manager.recv(wait=5).ext[pfkey.SA].spi for _ in range(2)),
+              [other.spi, sa.spi], "SAs that are over")
+        b.expect((sa, END - 1), (third, 1), (third, 2))
     with tap.case("an SA that begins with its last number used sends nothing at all"):
         sa = b.sa(last=END - 1)
         b.install(sa)
