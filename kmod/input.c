@@ -113,7 +113,7 @@ static void input_finish(struct kipsec_job *job)
 		kipsec_drop(kn, skb, reason, sa, NULL);
 		return;
 	}
-	err = kipsec_pop(skb, next, sa, READ_ONCE(kn->knobs.ecn));
+	err = kipsec_pop(skb, next, sa);
 	if (unlikely(err)) {
 		kipsec_drop(kn, skb, -1 - err, sa, NULL);
 		return;

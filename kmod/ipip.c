@@ -52,7 +52,7 @@ static int receive(struct sk_buff *skb, u8 next)
 		kipsec_drop(kn, skb, KIPSEC_DROP_IN_NOMEM, sa, NULL);
 		return 0;
 	}
-	err = kipsec_pop(skb, next, sa, READ_ONCE(kn->knobs.ecn));
+	err = kipsec_pop(skb, next, sa);
 	if (err)
 		kipsec_drop(kn, skb, -1 - err, sa, NULL);
 	else

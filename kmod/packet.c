@@ -11,6 +11,7 @@
 #include <net/dsfield.h>
 #include <net/inet_ecn.h>
 
+#include "../uapi/pfkeyv2.h"
 #include "packet.h"
 #include "stats.h"
 
@@ -118,12 +119,12 @@ int kipsec_payload_len(struct kipsec_job *job)
 	return job->skb->len - head;
 }
 
-static __be16 outer_df(const struct kipsec_knobs *knobs,
-		       const struct sk_buff *skb, const struct iphdr *inner)
+static __be16 outer_df(const struct kipsec_sa *sa, const struct sk_buff *skb,
+		       const struct iphdr *inner)
 {
-	if (skb->ignore_df)
+	if (skb->ignore_df || sa->flags & SADB_SAFLAGS_NOPMTUDISC)
 		return 0;
-	switch (READ_ONCE(knobs->df)) {
+	switch (READ_ONCE(sa->net->knobs.df)) {
 	case 0:
 		return 0;
 	case 1:
@@ -133,6 +134,13 @@ static __be16 outer_df(const struct kipsec_knobs *knobs,
 		return inner->version == 6 ? htons(IP_DF) :
 					     inner->frag_off & htons(IP_DF);
 	}
+}
+
+/* Congestion marks cross a tunnel, unless the SA or the knob says that they do not. */
+static bool sa_ecn(const struct kipsec_sa *sa)
+{
+	return !(sa->flags & SADB_SAFLAGS_NOECN) &&
+	       READ_ONCE(sa->net->knobs.ecn);
 }
 
 static void put_outer4(const struct kipsec_sa *sa, struct sk_buff *skb, u8 tos,
@@ -167,16 +175,15 @@ static void put_outer6(const struct kipsec_sa *sa, struct sk_buff *skb, u8 tos)
 /* A new header in front of a whole packet. */
 static u8 push_tunnel(struct kipsec_job *job, unsigned int head)
 {
-	const struct kipsec_knobs *knobs = &job->sa->net->knobs;
 	const struct kipsec_sa *sa = job->sa;
 	struct sk_buff *skb = job->skb;
 	unsigned int outer = kipsec_ip_header(sa->id.family);
-	__be16 df = outer_df(knobs, skb, ip_hdr(skb));
+	__be16 df = outer_df(sa, skb, ip_hdr(skb));
 	u8 next = kipsec_is_ip6(skb) ? IPPROTO_IPV6 : IPPROTO_IPIP;
 	u8 tos = kipsec_tos(skb);
 
 	/* RFC 6040 section 4.1: copy, congestion marks too, or none of them. */
-	if (!READ_ONCE(knobs->ecn))
+	if (!sa_ecn(sa))
 		tos &= ~INET_ECN_MASK;
 	__skb_push(skb, outer + head);
 	skb_reset_network_header(skb);
@@ -259,8 +266,19 @@ static unsigned int inner_len6(struct sk_buff *skb)
 	return ip6->version == 6 && len <= skb->len ? len : 0;
 }
 
+/* The inner packet gets the DSCP that the outer one arrived with. */
+static void copy_dscp(struct sk_buff *skb, u8 outer_tos)
+{
+	if (kipsec_is_ip6(skb))
+		ipv6_change_dsfield(ipv6_hdr(skb), INET_ECN_MASK,
+				    outer_tos & ~INET_ECN_MASK);
+	else
+		ipv4_change_dsfield(ip_hdr(skb), INET_ECN_MASK,
+				    outer_tos & ~INET_ECN_MASK);
+}
+
 /* The inner packet was there all along; the outer header goes. */
-static int pop_tunnel(struct sk_buff *skb, u8 next, bool ecn)
+static int pop_tunnel(struct sk_buff *skb, u8 next, const struct kipsec_sa *sa)
 {
 	u8 outer_tos = kipsec_tos(skb);
 	unsigned int len;
@@ -277,9 +295,11 @@ static int pop_tunnel(struct sk_buff *skb, u8 next, bool ecn)
 	 * RFC 6040 section 4.2. Above 1 is congestion that the inner header
 	 * cannot tell of: the loss tells instead.
 	 */
-	if (ecn && outer_tos & INET_ECN_MASK &&
+	if (outer_tos & INET_ECN_MASK && sa_ecn(sa) &&
 	    INET_ECN_decapsulate(skb, outer_tos, kipsec_tos(skb)) > 1)
 		return POP_FAIL(IN_ECN);
+	if (unlikely(sa->flags & SADB_SAFLAGS_DECAP_DSCP))
+		copy_dscp(skb, outer_tos);
 	return 0;
 }
 
@@ -322,8 +342,7 @@ static void pop_mac(struct sk_buff *skb)
 		eth_hdr(skb)->h_proto = skb->protocol;
 }
 
-int kipsec_pop(struct sk_buff *skb, u8 next, const struct kipsec_sa *sa,
-	       bool ecn)
+int kipsec_pop(struct sk_buff *skb, u8 next, const struct kipsec_sa *sa)
 {
 	bool inner = next == IPPROTO_IPIP ||
 		     (IS_ENABLED(CONFIG_IPV6) && next == IPPROTO_IPV6);
@@ -335,7 +354,7 @@ int kipsec_pop(struct sk_buff *skb, u8 next, const struct kipsec_sa *sa,
 		return POP_FAIL(IN_NEXT_HEADER);
 	/* An SA of no stated mode takes an inner IP header for a tunnel. */
 	if (inner && sa->mode != KIPSEC_MODE_TRANSPORT)
-		err = pop_tunnel(skb, next, ecn);
+		err = pop_tunnel(skb, next, sa);
 	else
 		err = pop_transport(skb, next);
 	if (err)

@@ -72,13 +72,11 @@ void kipsec_finish_header(struct sk_buff *skb);
  * kipsec_pop() - what came out of a transform becomes a packet again
  * @skb: data at the payload; the network header is still the outer one
  * @next: next header value from the transform
- * @sa: for its mode
- * @ecn: carry a congestion mark of the outer header inward
+ * @sa: for its mode, and what its flags say of the outer header
  *
  * Return: 0 and the skb starts at its IP header, or the reason to drop it as a
  * negative number (-1 - reason).
  */
-int kipsec_pop(struct sk_buff *skb, u8 next, const struct kipsec_sa *sa,
-	       bool ecn);
+int kipsec_pop(struct sk_buff *skb, u8 next, const struct kipsec_sa *sa);
 
 #endif /* _KIPSEC_PACKET_H */

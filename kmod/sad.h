@@ -134,7 +134,7 @@ void kipsec_way_free(struct kipsec_way *way);
  * @listed: (m) it stands in the data base
  * @esn: (c) sequence numbers have 64 bits (RFC 4304)
  * @replay_told: (c) a program of ours asked; dumps say all about the window
- * @flags: (c) SADB_SAFLAGS_* and SADB_X_EXT_* as given, for dumps
+ * @flags: (c) SADB_SAFLAGS_* and SADB_X_EXT_* as given
  * @cpu: (c) processor that its output is bound to, -1 none
  * @xf: (c) the transform; NULL while larval
  * @xf_data: (c) the transform's own state, made by its init

@@ -14,6 +14,7 @@
 #include <linux/slab.h>
 #include <net/dst.h>
 
+#include "../kmod/alg.h"
 #include "card.h"
 #include "crew.h"
 #include "crypto.h"

@@ -161,6 +161,7 @@ class SA:
     esn: bool = False
     last: int = 0                   # sequence numbers up to here count as used
     proto: str = "esp"              # or ah
+    flags: tuple = ()               # words of ip xfrm; setkey has none for them
 
     @property
     def ident(self):
@@ -300,7 +301,7 @@ class Xfrm:
             line += " reqid %d" % sa.reqid
         if sa.window:
             line += " replay-window %d" % sa.window
-        flags = ["esn"] * sa.esn
+        flags = ["esn"] * sa.esn + list(sa.flags)
         if sa.mode == "tunnel":
             flags.append("af-unspec")   # whatever family is inside
         if sa.proto == "ah" and ":" not in sa.dst:

@@ -3,7 +3,7 @@
 # Suite: full
 #
 # The headers of a tunnel: DF copied, set and cleared; ECN after RFC 6040, out and
-# in; DSCP and TTL.
+# in; DSCP and TTL. The flags of SAs that are about them, against xfrm with the same.
 #
 #	[a] -- [g1: kipsec] ---- w0, 1500 ---- [r] ---- w1, 1400 ---- [g2: xfrm] -- [b]
 #
@@ -15,6 +15,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import esp                                                      # noqa: E402
 import ipsec                                                    # noqa: E402
+import pfkey                                                    # noqa: E402
 from ipsec import SA, Moves                                     # noqa: E402
 from ktap import equal, run                                     # noqa: E402
 from path import A, B, G1, G2, WAYS, Bench, router_lab, send    # noqa: E402
@@ -22,6 +23,10 @@ from traffic import Udp                                         # noqa: E402
 from wire import ESP, UDP, Injector, ip4, ip6, udp, udp4        # noqa: E402
 
 PORT = 4000
+FLAGS = {"nopmtudisc": 0x20000000, "decap-dscp": 0x40000000, "noecn": 0x80000000}
+# RFC 6040 figure 4: [inner][outer], codepoints Not-ECT, ECT(1), ECT(0), CE
+RFC6040 = {0: (0, 0, 0, None), 1: (1, 1, 1, 3), 2: (2, 1, 2, 3), 3: (3, 3, 3, 3)}
+APART = {n: (n,) * 4 for n in RFC6040}
 
 
 def dfbit(tap, b):
@@ -107,38 +112,38 @@ def decapsulated(tap, b):
     """From here it goes the other way: forged ESP to g1, a gets it."""
     inject = Injector(b.lab["r"], b.lab["g1"])
     back = {f: SA(G2[f], G1[f], 0x4602, ipsec.NULL_SHA256, "tunnel", window=0) for f in A}
-    # RFC 6040 figure 4: [inner][outer], codepoints Not-ECT, ECT(1), ECT(0), CE
-    table = {0: (0, 0, 0, None), 1: (1, 1, 1, 3), 2: (2, 1, 2, 3), 3: (3, 3, 3, 3)}
     for inner, outer in WAYS:
         with tap.case("IPv%d in IPv%d: congestion marks of both headers, RFC 6040 figure 4" %
                       (inner, outer)):
             b.configure(outer, ipsec.NULL_SHA256)
             b.g1.setkey("delete %s;" % back[outer].ident)
             b.g1.add(back[outer])
-            for ecn, lines in ((1, table), (0, {n: (n,) * 4 for n in table})):
+            for ecn, lines in ((1, RFC6040), (0, APART)):
                 b.lab["g1"].sysctl("net.kipsec.ecn", ecn)
                 passed = sum(x is not None for line in lines.values() for x in line)
                 with Moves(b.g1, InProtected=passed, InEcn=16 - passed):
-                    equal(matrix(b.lab["a"], inject, back[outer], inner), lines,
+                    equal(matrix(b.lab["a"], (B, A), inject, back[outer], inner), lines,
                           "inner codepoint, with ecn %d," % ecn)
     b.lab["g1"].sysctl("net.kipsec.ecn", 1)
     inject.close()
 
 
-def matrix(ns, inject, sa, inner):
-    """What ECN codepoints a gets, by inner and outer one; DSCP 0x28 inside, 0xb8 outside."""
+def matrix(ns, ends, inject, sa, inner, dscp=0x28):
+    """What ECN codepoints a host gets, by inner and outer one; and, each time, this DSCP,
+    of 0x28 inside and 0xb8 outside."""
     result = {}
-    u = Udp(ns, A[inner], PORT)
+    src, dst = (end[inner] for end in ends)
+    u = Udp(ns, dst, PORT + 1)
     u.sock.setsockopt(*((41, 66) if inner == 6 else (0, 13)), 1)
     for i in range(4):
         line = []
         for o in range(4):
-            data = udp4("", "", 9, PORT, b"mark %d %d" % (i, o))
+            data = udp4("", "", 9, PORT + 1, b"mark %d %d" % (i, o))
             if inner == 6:
-                data = udp(B[6], A[6], 9, PORT, data[8:])
-                packet = ip6(B[6], A[6], UDP, data, tclass=0x28 | i)
+                data = udp(src, dst, 9, PORT + 1, data[8:])
+                packet = ip6(src, dst, UDP, data, tclass=0x28 | i)
             else:
-                packet = ip4(B[4], A[4], UDP, data, tos=0x28 | i)
+                packet = ip4(src, dst, UDP, data, tos=0x28 | i)
             text = esp.protect(sa, 1, packet, 41 if inner == 6 else 4)
             inject.send(ip6(sa.src, sa.dst, ESP, text, tclass=0xb8 | o) if ":" in sa.dst else
                         ip4(sa.src, sa.dst, ESP, text, tos=0xb8 | o))
@@ -148,11 +153,81 @@ def matrix(ns, inject, sa, inner):
             data, told = u.sock.recvmsg(2000, 200)[:2]
             equal(data, b"mark %d %d" % (i, o), "datagram")
             tos = told[0][2][0]
-            equal(tos & 0xfc, 0x28, "DSCP")
+            equal(tos & 0xfc, dscp, "DSCP")
             line.append(tos & 3)
         result[i] = tuple(line)
     u.close()
     return result
+
+
+# --- flags of SAs ---
+
+def flagged(b, outer, *flags):
+    """Both gateways have them on the SA that they send with, and on the one they receive by."""
+    b.configure(outer, ipsec.NULL_SHA256)
+    key = bytes.fromhex(ipsec.NULL_SHA256[1].key)
+    bits = sum(FLAGS[f] for f in flags)
+    with b.lab["g1"]:
+        manager = pfkey.Key()
+    for sa in (b.out, b.back):
+        sa.flags, sa.window = flags, 0
+        named = pfkey.sa(sa.spi, 0, pfkey.SHA256, pfkey.NULL, bits), *pfkey.ends(sa.src, sa.dst)
+        manager.ok(pfkey.DELETE, pfkey.ESP, *named)
+        manager.ok(pfkey.ADD, pfkey.ESP, *named, pfkey.key(pfkey.KEY_AUTH, key),
+                   pfkey.sa2(pfkey.TUNNEL))
+        shown = manager.ok(pfkey.GET, pfkey.ESP, *named)
+        equal(shown.ext[pfkey.SA].flags, bits, "flags of %#x" % sa.spi)
+        b.g2.ns.ip("xfrm state delete src %s dst %s proto esp spi %#x" % (sa.src, sa.dst, sa.spi))
+        b.g2.add(sa)
+    manager.close()
+
+
+SENDERS = {"kipsec": ("a", A, B, 0), "xfrm": ("b", B, A, 1)}
+
+
+def leaves(b, who, inner, tos):
+    """(DF, TOS) of the outer header as the gateway sends it, of a packet with DF."""
+    host, own, peer, wire = SENDERS[who]
+    u = Udp(b.lab[host], own[inner], df=2)
+    u.sock.connect((peer[inner], 9))
+    u.sock.setsockopt(*((41, 67) if inner == 6 else (0, 1)), tos)
+    for w in b.wires:
+        w.flush()
+    send(u, inner, 200)
+    p = [w.collect(1)[0] for w in b.wires][wire]
+    u.close()
+    return p.df, p.tos
+
+
+def flags(tap, b):
+    inject = {"kipsec": Injector(b.lab["r"], b.lab["g1"]),
+              "xfrm": Injector(b.lab["r"], b.lab["g2"], dev="eth1")}
+    hosts = {"kipsec": (b.lab["a"], (B, A)), "xfrm": (b.lab["b"], (A, B))}
+    for inner, outer in WAYS:
+        way = "IPv%d in IPv%d, " % (inner, outer)
+        if outer == 4:
+            with tap.case(way + "nopmtudisc: no DF outside, whatever dfbit says; as xfrm"):
+                flagged(b, outer, "nopmtudisc")
+                for dfbit in (1, 2):
+                    b.lab["g1"].sysctl("net.kipsec.dfbit", dfbit)
+                    equal(leaves(b, "kipsec", inner, 0x2a), (False, 0x2a), "DF and TOS")
+                equal(leaves(b, "xfrm", inner, 0x2a), (False, 0x2a), "DF and TOS of xfrm")
+        with tap.case(way + "noecn: no marks outside, none carried inwards; as xfrm"):
+            flagged(b, outer, "noecn")
+            for who in SENDERS:
+                equal(leaves(b, who, inner, 0x2b), (outer == 4, 0x28), "DF and TOS of " + who)
+                sa = {"kipsec": b.back, "xfrm": b.out}[who]
+                equal(matrix(*hosts[who], inject[who], sa, inner), APART, "codepoints, " + who)
+        with tap.case(way + "decap-dscp: the outer DSCP comes inwards, as with xfrm; marks as ever"):
+            flagged(b, outer, "decap-dscp")
+            for who in SENDERS:
+                equal(leaves(b, who, inner, 0x2b), (outer == 4, 0x2b), "DF and TOS of " + who)
+            with Moves(b.g1, InProtected=15, InEcn=1):
+                equal(matrix(*hosts["kipsec"], inject["kipsec"], b.back, inner, 0xb8), RFC6040,
+                      "codepoints")
+            matrix(*hosts["xfrm"], inject["xfrm"], b.out, inner, 0xb8)
+    for i in inject.values():
+        i.close()
 
 
 def headers(tap):
@@ -162,6 +237,7 @@ def headers(tap):
         tap.on_failure[:] = [b.g1.state, b.g2.state]
         dfbit(tap, b)
         marks(tap, b)
+        flags(tap, b)
 
 
 if __name__ == "__main__":
