@@ -148,6 +148,28 @@ static inline union kipsec_addr kipsec_source(const void *nh)
 }
 
 /**
+ * kipsec_id_shown() - is it ESP for this SA, seen at a glance?
+ * @skb: the packet, network header set
+ * @off: of the IPsec header from the start of the data
+ * @proto: which one it is
+ * @id: of the SA
+ *
+ * Return: true if so; false if not, or if kipsec_id_get() has to tell.
+ */
+static inline bool kipsec_id_shown(const struct sk_buff *skb, int off, u8 proto,
+				   const struct kipsec_sa_id *id)
+{
+	if (proto != IPPROTO_ESP || id->proto != IPPROTO_ESP ||
+	    off + sizeof(id->spi) > skb_headlen(skb) ||
+	    *(const __be32 *)(skb->data + off) != id->spi)
+		return false;
+	if (kipsec_is_ip6(skb))
+		return id->family == AF_INET6 &&
+		       ipv6_addr_equal(&id->dst.ip6, &ipv6_hdr(skb)->daddr);
+	return id->family == AF_INET && id->dst.ip == ip_hdr(skb)->daddr;
+}
+
+/**
  * kipsec_id_get() - the SA for which a packet claims to be
  * @skb: the packet
  * @nh: its IP header, of either family

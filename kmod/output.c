@@ -122,8 +122,7 @@ bool kipsec_path_find(struct kipsec_net *kn, struct kipsec_policy *pol,
 
 static int local_out4(struct net *net, struct sk_buff *skb)
 {
-	memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
-	IPCB(skb)->flags = IPSKB_XFRM_TRANSFORMED;
+	*IPCB(skb) = (struct inet_skb_parm){ .flags = IPSKB_XFRM_TRANSFORMED };
 	return ip_local_out(net, skb->sk, skb);
 }
 
@@ -133,8 +132,9 @@ static int local_out6(struct kipsec_sa *sa, struct sk_buff *skb)
 	const struct dst_entry *dst = skb_dst(skb);
 	unsigned int mtu = kipsec_route_mtu(sa, dst);
 
-	memset(IP6CB(skb), 0, sizeof(*IP6CB(skb)));
-	IP6CB(skb)->flags = IP6SKB_XFRM_TRANSFORMED;
+	*IP6CB(skb) = (struct inet6_skb_parm){
+		.flags = IP6SKB_XFRM_TRANSFORMED,
+	};
 	/* What may not be fragmented has been refused by kipsec_fit(). */
 	skb->ignore_df = 1;
 	/* No router makes them smaller; our copy of the route knows no MTU. */

@@ -21,7 +21,9 @@
  * starts dying) raises gen under cache_lock; an answer is written under the same
  * lock and only if gen still is what it was before the look-up. Hence a
  * remembered SA whose gen agrees was in the data base after the last removal,
- * and lives at least until the reader's RCU section ends.
+ * and lives at least until the reader's RCU section ends. In the same way each
+ * CPU remembers the SA that it found last by its id: a packet's SA is looked for
+ * by the hook and again by the protocol's handler.
  *
  * Life. The data base holds one reference; whoever keeps an SA beyond an RCU
  * section (the events list, an event being sent) takes another; packets that a
@@ -108,7 +110,8 @@ static const struct rhashtable_params spi_params = {
 void kipsec_sad_changed(struct kipsec_sad *sad)
 {
 	spin_lock_bh(&sad->cache_lock);
-	WRITE_ONCE(sad->gen, sad->gen + 1);
+	/* Who sees it sees the tables without what has left them. */
+	smp_store_release(&sad->gen, sad->gen + 1);
 	spin_unlock_bh(&sad->cache_lock);
 }
 
@@ -291,10 +294,39 @@ unsigned int kipsec_sad_flush(struct kipsec_net *kn, u8 proto)
 
 /* --- finding ------------------------------------------------------------- */
 
+/*
+ * This CPU's memory; none for a packet that a netfilter queue has given back, for
+ * it comes in process context, and two may then write at once.
+ */
+static struct kipsec_sad_last *last_of(const struct kipsec_sad *sad)
+{
+	return likely(softirq_count()) ? this_cpu_ptr(sad->last) : NULL;
+}
+
 struct kipsec_sa *kipsec_sad_lookup(struct kipsec_net *kn,
 				    const struct kipsec_sa_id *id)
 {
-	return rhashtable_lookup(&kn->sad->by_id, id, id_params);
+	struct kipsec_sad *sad = kn->sad;
+	struct kipsec_sad_last *last = last_of(sad);
+	/* Pairs with the release in kipsec_sad_changed(). */
+	unsigned long gen = smp_load_acquire(&sad->gen);
+	struct kipsec_sa *sa;
+
+	sa = rhashtable_lookup(&sad->by_id, id, id_params);
+	if (sa && last) {
+		last->sa = sa;
+		last->gen = gen;
+	}
+	return sa;
+}
+
+struct kipsec_sa *kipsec_sad_last(struct kipsec_net *kn)
+{
+	const struct kipsec_sad_last *last = last_of(kn->sad);
+
+	if (!last || last->gen != READ_ONCE(kn->sad->gen))
+		return NULL;
+	return last->sa;
 }
 
 struct kipsec_sa *kipsec_sad_find(struct kipsec_net *kn,
@@ -393,6 +425,11 @@ int kipsec_sad_init(struct kipsec_net *kn)
 
 	if (!sad)
 		return -ENOMEM;
+	sad->last = alloc_percpu(struct kipsec_sad_last);
+	if (!sad->last) {
+		kfree(sad);
+		return -ENOMEM;
+	}
 	sad->gen = 1;
 	spin_lock_init(&sad->cache_lock);
 	INIT_LIST_HEAD(&sad->larvals);
@@ -417,6 +454,7 @@ no_spi:
 no_groups:
 	rhashtable_destroy(&sad->by_id);
 no_id:
+	free_percpu(sad->last);
 	kfree(sad);
 	return err;
 }
@@ -444,5 +482,6 @@ void kipsec_sad_exit(struct kipsec_net *kn)
 	rhashtable_destroy(&sad->by_id);
 	xa_destroy(&sad->by_serial);
 	kn->sad = NULL;
+	free_percpu(sad->last);
 	kfree(sad);
 }

@@ -350,6 +350,15 @@ struct kipsec_sa *kipsec_sad_lookup(struct kipsec_net *kn,
 				    const struct kipsec_sa_id *id);
 
 /**
+ * kipsec_sad_last() - what kipsec_sad_lookup() found last on this CPU
+ * @kn: the namespace
+ *
+ * Context: as above.
+ * Return: an SA that is in the data base, or NULL.
+ */
+struct kipsec_sa *kipsec_sad_last(struct kipsec_net *kn);
+
+/**
  * kipsec_sad_find() - by id, for requests
  * @kn: the namespace, @cfg held
  * @id: address, SPI, protocol

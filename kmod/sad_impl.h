@@ -13,6 +13,17 @@
 #include "sad.h"
 
 /**
+ * struct kipsec_sad_last - the SA that a CPU found last by its id; with
+ *	softirqs off
+ * @sa: the SA
+ * @gen: it is still there as long as kipsec_sad.gen is this
+ */
+struct kipsec_sad_last {
+	struct kipsec_sa	*sa;
+	unsigned long		gen;
+};
+
+/**
  * struct kipsec_sad - the data base of a namespace
  * @by_id: inbound look-up
  * @groups: outbound look-up, struct kipsec_sa_group
@@ -22,6 +33,7 @@
  * @count: SAs in the data base
  * @gen: see above; starts at 1 so that an empty cache never agrees
  * @cache_lock: of remembered answers
+ * @last: a remembered answer of each CPU
  * @larvals: SAs that wait for their keys
  * @events: SAs that crossed a limit
  * @live: SAs not yet freed
@@ -36,6 +48,7 @@ struct kipsec_sad {
 	unsigned int		count;
 	unsigned long		gen;
 	spinlock_t		cache_lock;	/* of gen and what it guards */
+	struct kipsec_sad_last __percpu	*last;
 	struct list_head	larvals;
 	struct llist_head	events;
 	atomic_t		live;
