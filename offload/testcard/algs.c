@@ -402,12 +402,15 @@ unsigned int card_transforms(void)
 	return atomic_read(&transforms);
 }
 
-int card_algs_start(int priority)
+int card_algs_start(int priority, bool hardware)
 {
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(bases); i++)
+	for (i = 0; i < ARRAY_SIZE(bases); i++) {
 		bases[i]->cra_priority = priority;
+		if (!hardware)
+			bases[i]->cra_flags &= ~CRYPTO_ALG_ALLOCATES_MEMORY;
+	}
 	return card_set_present(true);
 }
 

@@ -146,7 +146,7 @@ bool card_present(void);
 /** card_transforms() - how many are in use */
 unsigned int card_transforms(void);
 
-int card_algs_start(int priority);
+int card_algs_start(int priority, bool hardware);
 void card_algs_stop(void);
 
 #endif /* _TESTCARD_CARD_H */

@@ -25,6 +25,10 @@ static int priority = 10000;
 module_param(priority, int, 0444);
 MODULE_PARM_DESC(priority, "of the algorithms; 1: nobody gets them but by name");
 
+static bool hardware = true;
+module_param(hardware, bool, 0444);
+MODULE_PARM_DESC(hardware, "flagged as a card; 0: as software that answers later");
+
 struct card_knobs card_knobs = {
 	.batch_wait	= 20,
 	.fail_errno	= EIO,
@@ -133,7 +137,7 @@ static int __init card_start(void)
 	err = card_queue_start();
 	if (err)
 		return err;
-	err = card_algs_start(priority);
+	err = card_algs_start(priority, hardware);
 	if (err) {
 		card_queue_stop();
 		return err;

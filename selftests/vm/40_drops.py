@@ -179,7 +179,7 @@ def input_packets(tap, b):
             b.inject(good[:4] + struct.pack("!I", 10) + good[8:])
     for late in (0, 1):
         with tap.case("InCrypto: the driver fails, %s" % ("later" if late else "at once")), \
-                Card() as card:
+                Card(hardware=False) as card:
             b.fresh(SA(X, K, 0x4012, ipsec.GCM))
             card.does(at_once=not late, fail=1)
             with b.drops("InCrypto"):
@@ -324,7 +324,7 @@ def output(tap, b):
         b.wire.expect(["%s>%s esp 0x4002 #1 len 1500" % (K, X)])
     for late in (0, 1):
         with tap.case("OutCrypto: the driver fails, %s" % ("later" if late else "at once")), \
-                Card() as card:
+                Card(hardware=False) as card:
             b.fresh(SA(K, X, 0x4027, ipsec.GCM), OUT_REQUIRE)
             card.does(at_once=not late, fail=1)
             with b.drops("OutCrypto"):
