@@ -124,27 +124,13 @@ void kipsec_early_ready(struct kipsec_net *kn, bool successor)
 	spin_unlock_bh(&early->held.lock);
 }
 
-/* Is there an SA back? */
-static bool answerable(struct kipsec_net *kn, const struct kipsec_sa *sa)
-{
-	struct kipsec_sa_want want = {
-		.src	= sa->id.dst,
-		.dst	= sa->src,
-		.proto	= sa->id.proto,
-		.mode	= sa->mode,
-		.family	= sa->id.family,
-	};
-
-	return kipsec_sad_search(kn, &want);
-}
-
-static bool too_early(struct kipsec_net *kn, const struct kipsec_sa *sa,
-		      const struct sk_buff *skb)
+static bool too_early(const struct kipsec_sa *sa, const struct sk_buff *skb)
 {
 	if (READ_ONCE(sa->state) == KIPSEC_SA_LARVAL)
 		return true;
+	/* Is there an SA back? */
 	return time_before(jiffies, early_cb(skb)->since + LONG) &&
-	       !answerable(kn, sa);
+	       !kipsec_sad_like(sa, true);
 }
 
 /* False: it has to wait on. */
@@ -153,7 +139,7 @@ static bool come_in(struct kipsec_net *kn, struct sk_buff *skb)
 	const struct early_cb *cb = early_cb(skb);
 	struct kipsec_sa *sa = kipsec_input_sa(kn, skb, 0, cb->proto);
 
-	if (sa && too_early(kn, sa, skb))
+	if (sa && too_early(sa, skb))
 		return false;
 	skb->dev = dev_get_by_index_rcu(kn->net, cb->ifindex);
 	if (sa && skb->dev)

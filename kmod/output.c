@@ -196,21 +196,12 @@ static int output_fail(struct kipsec_job *job, int err)
  */
 static bool output_other(struct kipsec_job *job)
 {
-	struct kipsec_sa *sa = job->sa;
-	struct kipsec_sa_want want = {
-		.src	= sa->src,
-		.dst	= sa->id.dst,
-		.reqid	= sa->reqid,
-		.proto	= sa->id.proto,
-		.mode	= kipsec_job_tunnel(job) ? KIPSEC_MODE_TUNNEL :
-						   KIPSEC_MODE_TRANSPORT,
-		.family	= sa->id.family,
-	};
+	struct kipsec_sa *sa;
 
 	if (job->parted)
 		return false;
 	/* Its state says that it is over, so this finds it no more. */
-	sa = kipsec_sad_search(sa->net, &want);
+	sa = kipsec_sad_like(job->sa, false);
 	if (!sa)
 		return false;
 	job->path[job->i] = sa;

@@ -368,21 +368,13 @@ int kipsec_pfkey_add(struct kipsec_pfkey_req *rq)
 }
 
 /* Is there an SA that serves as @sa will? */
-static bool has_predecessor(struct kipsec_net *kn, const struct kipsec_sa *sa)
+static bool has_predecessor(const struct kipsec_sa *sa)
 {
-	struct kipsec_sa_want want = {
-		.src	= sa->src,
-		.dst	= sa->id.dst,
-		.reqid	= sa->reqid,
-		.proto	= sa->id.proto,
-		.mode	= sa->mode,
-		.family	= sa->id.family,
-	};
 	bool found;
 
 	rcu_read_lock();
 	local_bh_disable();
-	found = kipsec_sad_search(kn, &want);
+	found = kipsec_sad_like(sa, false);
 	local_bh_enable();
 	rcu_read_unlock();
 	return found;
@@ -397,7 +389,7 @@ static int complete_larval(struct kipsec_pfkey_req *rq, struct kipsec_sa *larval
 
 	if (IS_ERR(sa))
 		return PTR_ERR(sa);
-	successor = has_predecessor(rq->kn, sa);
+	successor = has_predecessor(sa);
 	err = kipsec_sad_replace(rq->kn, larval, sa);
 	if (!err) {
 		sa_made(rq, sa);

@@ -514,6 +514,15 @@ struct kipsec_sa *kipsec_sad_search(struct kipsec_net *kn,
 				    const struct kipsec_sa_want *want);
 
 /**
+ * kipsec_sad_like() - an SA for output that serves as another one does
+ * @sa: the other one, in the data base or not; does not find itself if not usable
+ * @back: between the same ends the other way; of any reqid
+ *
+ * Context and answer: as kipsec_sad_choose().
+ */
+struct kipsec_sa *kipsec_sad_like(const struct kipsec_sa *sa, bool back);
+
+/**
  * kipsec_sa_used() - the data path's report after a packet
  * @sa: the SA
  *

@@ -219,6 +219,20 @@ struct kipsec_sa *kipsec_sad_search(struct kipsec_net *kn,
 	return search(&p, want);
 }
 
+struct kipsec_sa *kipsec_sad_like(const struct kipsec_sa *sa, bool back)
+{
+	struct kipsec_sa_want want = {
+		.src	= back ? sa->id.dst : sa->src,
+		.dst	= back ? sa->src : sa->id.dst,
+		.reqid	= back ? 0 : sa->reqid,
+		.proto	= sa->id.proto,
+		.mode	= sa->mode,
+		.family	= sa->id.family,
+	};
+
+	return kipsec_sad_search(sa->net, &want);
+}
+
 struct kipsec_sa *kipsec_sad_choose(struct kipsec_net *kn,
 				    const struct kipsec_sa_want *want,
 				    struct kipsec_sa_cache *cache)
