@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: debug
+# Suite: core debug
 #
 # Packets that find no SA: key managers are asked, once; what waits goes out when
 # the SA comes, in order and protected; what waits too long, or for what a manager

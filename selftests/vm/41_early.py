@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: debug
+# Suite: core debug
 #
 # Packets that come before their SA is ready, when the peer is faster than the key
 # manager here: they wait, and come in when the manager completes the SA.

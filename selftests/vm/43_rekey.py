@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: full
+# Suite: core
 #
 # Rekeying loses nothing. Key managers replace the SAs of both directions again and
 # again, each with another key, while numbered datagrams go both ways: the new
@@ -30,7 +30,8 @@ from netns import pair, wait_for                                # noqa: E402
 from traffic import Udp                                         # noqa: E402
 from wire import Capture, fill                                  # noqa: E402
 
-REKEYS = 100
+# The other kernels show that it is so there too; 6.1 does it again and again.
+REKEYS = 100 if os.environ.get("KIPSEC_SUITE") == "full" else 25
 PAUSE = 0.003           # between two datagrams of a sender
 SIZE = 60
 INNER = {"transport": 8 + SIZE, "tunnel": 28 + SIZE}

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: full
+# Suite: core
 #
 # An end of an SA moves to another address (RFC 4555): UPDATE without algorithms
 # and keys, as iked sends it. Keys, numbers and windows go on, so that nothing is
