@@ -374,6 +374,8 @@ def rebound(tap, b):
         m = key.recv(3)
         equal((m.type, m.satype, m.ext[pfkey.SA].spi), (pfkey.NEW_MAPPING, 3, b.sas[0][0].spi),
               "type, satype and SPI")
+        equal(m.order, [pfkey.SA, pfkey.SRC, pfkey.NATT_SPORT, pfkey.DST, pfkey.NATT_DPORT],
+              "extensions: programs misread the port if there is an SA2")
         equal((m.ext[pfkey.SRC].addr, m.ext[pfkey.NATT_SPORT], m.ext[pfkey.DST].addr,
                m.ext[pfkey.NATT_DPORT]), (N, old, N, new), "old and new place")
         key.quiet()

@@ -159,6 +159,10 @@ def first(tap, b):
         b.send(0, 1, 0)
     for size in (32, 64, 255, 1024, 4096, 8192):
         window_cases(tap, b, size)
+    with tap.case("window 4, as racoon asks for: that of 32, for less is none"):
+        b.start(4)
+        b.model = Window(32)
+        b.send(40, 9, 10, 8, 9, 40, 36, 37)
     with tap.case("window 0: everything passes, twice too"):
         b.start(0)
         with Moves(b.k, InProtected=6):
