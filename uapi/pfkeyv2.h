@@ -329,11 +329,11 @@ struct sadb_x_filter {
 #define SADB_X_MIGRATE			24
 #define SADB_MAX			24
 
-/* sadb_sa_flags; of this SA, whatever net.kipsec.dfbit and net.kipsec.ecn say */
+/* sadb_sa_flags; those of tunnels are stronger than net.kipsec.dfbit and net.kipsec.ecn */
 #define SADB_SAFLAGS_PFS		1		/* the bit of SADB_X_EXT_OLD: refused */
-#define SADB_SAFLAGS_NOPMTUDISC		0x20000000	/* tunnel, out: outer header without DF */
-#define SADB_SAFLAGS_DECAP_DSCP		0x40000000	/* tunnel, in: the outer DSCP becomes the inner */
-#define SADB_SAFLAGS_NOECN		0x80000000	/* tunnel: no congestion marks outside; in, none is carried inwards */
+#define SADB_SAFLAGS_NOPMTUDISC		0x20000000	/* outer header without DF */
+#define SADB_SAFLAGS_DECAP_DSCP		0x40000000	/* the outer DSCP goes inwards */
+#define SADB_SAFLAGS_NOECN		0x80000000	/* congestion marks stay apart */
 
 /* sadb_sa_state */
 #define SADB_SASTATE_LARVAL		0	/* has an SPI, awaits its keys */
