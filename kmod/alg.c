@@ -120,8 +120,9 @@ unsigned int kipsec_alg_index(const struct kipsec_alg *alg)
 	_Static_assert(ARRAY_SIZE(auths) + ARRAY_SIZE(encs) == KIPSEC_ALGS,
 		       "see alg.h");
 
-	return alg->kind == KIPSEC_ALG_AUTH ? alg - auths :
-					      ARRAY_SIZE(auths) + (alg - encs);
+	if (alg->kind == KIPSEC_ALG_AUTH)
+		return alg - auths;
+	return ARRAY_SIZE(auths) + (alg - encs);
 }
 
 /* Names of templates come with brackets: authenc(hmac(sha1-avx2),cbc-aes-aesni). */

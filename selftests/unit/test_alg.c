@@ -168,11 +168,26 @@ static void agrees_with_rfcs(void)
 	}
 }
 
+static void places_are_unique(void)
+{
+	bool seen[KIPSEC_ALGS] = { };
+	const struct kipsec_alg *a;
+	unsigned int i, auth, at;
+
+	for (auth = 0; auth < 2; auth++)
+		for (i = 0; (a = kipsec_alg_each(auth, i)); i++) {
+			at = kipsec_alg_index(a);
+			EXPECT(at < KIPSEC_ALGS && !seen[at]);
+			seen[at] = true;
+		}
+}
+
 static const struct ktap_case cases[] = {
 	{ "each entry is found by its number", each_is_found },
 	{ "unknown numbers are not found", unknown_is_not_found },
 	{ "numbers and names are unique", names_are_unique },
 	{ "members fit the kind", members_fit_kind },
+	{ "each has a place of its own", places_are_unique },
 	{ "key lengths at the borders", keys_at_borders },
 	{ "lengths agree with the RFCs", agrees_with_rfcs },
 };

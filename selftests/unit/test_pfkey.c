@@ -138,6 +138,7 @@ static void fixed_parts(void)
 		[10] = 16, [11] = 16, [12] = 16, [13] = 8, [14] = 8, [15] = 8,
 		[16] = 16, [17] = 8, [19] = 16, [20] = 8, [21] = 8,
 		[22] = 8, [24] = 8, [25] = 8, [26] = 40, [64] = 24,
+		[65] = 8, [66] = 40, [67] = 8,
 	};
 	unsigned int type;
 
@@ -180,6 +181,72 @@ static void lengths(void)
 	EXPECT_EQ(parse(&r), 0);
 	EXPECT(one_ext(27, 2, 8) == -EINVAL);
 	EXPECT(one_ext(27, 0, 8) == -EINVAL);
+}
+
+/* What parse says of a driver's name of @len bytes, and of bytes behind it. */
+static int one_engine(const char *name, size_t len)
+{
+	size_t size = (sizeof(struct sadb_x_kipsec_engine) + len + 7) / 8 * 8;
+	u8 body[256] = { };
+	struct raw r;
+
+	memcpy(body + sizeof(struct sadb_x_kipsec_engine), name, len);
+	raw_init(&r, SADB_ADD);
+	raw_ext(&r, SADB_X_EXT_KIPSEC_ENGINE, size / 8, body, size);
+	return parse(&r);
+}
+
+static void engines(void)
+{
+	char name[136];
+
+	memset(name, 'x', sizeof(name));
+	EXPECT_EQ(one_engine("", 0), 0);
+	EXPECT_EQ(one_engine("", 1), 0);
+	EXPECT_EQ(one_engine("cbc-aes-aesni", 14), 0);
+	EXPECT_EQ(one_engine("authenc(hmac(sha1-avx2),cbc(aes-generic))", 42), 0);
+	EXPECT_EQ(one_engine("abc\0not looked at", 18), 0);
+	EXPECT(one_engine("abcdefgh", 8) == -EINVAL);	/* no end */
+	EXPECT(one_engine("../aes", 7) == -EINVAL);
+	EXPECT(one_engine("cbc aes", 8) == -EINVAL);
+	EXPECT(one_engine("\xff", 2) == -EINVAL);
+	name[127] = 0;
+	EXPECT_EQ(one_engine(name, 128), 0);
+	name[127] = 'x';
+	name[128] = 0;
+	EXPECT(one_engine(name, 129) == -EINVAL);
+}
+
+static void engine_names(void)
+{
+	const struct sadb_x_kipsec_engine xe = {
+		.sadb_x_kipsec_engine_inflight = 1,
+		.sadb_x_kipsec_engine_requests = 2,
+		.sadb_x_kipsec_engine_bytes = 3,
+		.sadb_x_kipsec_engine_errors = 4,
+		.sadb_x_kipsec_engine_fallbacks = 5,
+	};
+	const struct sadb_x_kipsec_engine *got;
+	struct kipsec_pfkey_out out;
+	struct kipsec_pfkey_msg m;
+	u8 mem[128];
+
+	kipsec_pfkey_out_init(&out, mem, sizeof(mem), SADB_GET,
+			      SADB_SATYPE_ESP, 5, 6);
+	kipsec_pfkey_put_engine(&out, &xe, "cbc-aes-aesni");
+	kipsec_pfkey_put_cpu(&out, 7);
+	EXPECT_EQ(kipsec_pfkey_out_finish(&out), 16 + 40 + 16 + 8);
+	EXPECT_EQ(kipsec_pfkey_parse(&m, mem, out.len), 0);
+	got = kipsec_pfkey_engine(&m);
+	EXPECT(!memcmp(&got->sadb_x_kipsec_engine_inflight,
+		       &xe.sadb_x_kipsec_engine_inflight, 36));
+	EXPECT(!strcmp(kipsec_pfkey_driver(&m), "cbc-aes-aesni"));
+	EXPECT_EQ(kipsec_pfkey_cpu(&m)->sadb_x_kipsec_cpu_id, 7);
+	kipsec_pfkey_out_init(&out, mem, sizeof(mem), SADB_GET,
+			      SADB_SATYPE_ESP, 5, 6);
+	kipsec_pfkey_put_engine(&out, &xe, "");
+	EXPECT_EQ(kipsec_pfkey_parse(&m, mem, kipsec_pfkey_out_finish(&out)), 0);
+	EXPECT(!kipsec_pfkey_driver(&m));
 }
 
 static int one_address(u16 type, u16 family, u8 prefix, u16 units, size_t len)
@@ -618,6 +685,8 @@ static const struct ktap_case cases[] = {
 	{ "base header: each fault and its error", base_header },
 	{ "fixed part of each extension", fixed_parts },
 	{ "extension lengths, twice the same, unknown ones", lengths },
+	{ "names of drivers: end, length, characters", engines },
+	{ "a driver, its counters and a processor, there and back", engine_names },
 	{ "addresses: family, length, prefix", addresses },
 	{ "keys: as many bytes as bits ask for", keys },
 	{ "security labels are refused, other systems' number 24 is not", labels },
