@@ -6,6 +6,7 @@
  * what one should use first, what remains for old peers last.
  */
 #ifdef __KERNEL__
+#include <linux/build_bug.h>
 #include <linux/kernel.h>
 #include <linux/string.h>
 #endif
@@ -80,6 +81,8 @@ static const struct kipsec_alg encs[] = {
 	  "ecb(cipher_null)", 0, 0, 8, 0, 0, 1, 0 },
 };
 
+static_assert(ARRAY_SIZE(auths) + ARRAY_SIZE(encs) == KIPSEC_ALGS);
+
 static const struct kipsec_alg comps[] = {
 	{ SADB_X_CALG_DEFLATE, KIPSEC_ALG_COMP, "deflate",
 	  "deflate", 0, 0, 8, 0, 0, 1, 0 },
@@ -117,9 +120,6 @@ bool kipsec_alg_key_ok(const struct kipsec_alg *alg, unsigned int bits)
 
 unsigned int kipsec_alg_index(const struct kipsec_alg *alg)
 {
-	_Static_assert(ARRAY_SIZE(auths) + ARRAY_SIZE(encs) == KIPSEC_ALGS,
-		       "see alg.h");
-
 	if (alg->kind == KIPSEC_ALG_AUTH)
 		return alg - auths;
 	return ARRAY_SIZE(auths) + (alg - encs);

@@ -319,7 +319,9 @@ static struct crypto_aead *pair_find(const struct kipsec_key *enc,
 	p->hash.alg = auth ? auth->alg->crypto : "digest_null";
 	p->hash.hash = true;
 	p->cipher.alg = enc ? enc->alg->crypto : "ecb(cipher_null)";
-	p->mask = p->hash.mask = p->cipher.mask = mask;
+	p->hash.mask = mask;
+	p->cipher.mask = mask;
+	p->mask = mask;
 	err = pair_name(p->alg, p->type, p->hash.alg, p->cipher.alg);
 	tfm = err ? ERR_PTR(err) : pair_best(p);
 	if (!IS_ERR(tfm) && driver) {
