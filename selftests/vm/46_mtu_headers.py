@@ -215,13 +215,13 @@ def flags(tap, b):
         with tap.case(way + "noecn: no marks outside, none carried inwards; as xfrm"):
             flagged(b, outer, "noecn")
             for who in SENDERS:
-                equal(leaves(b, who, inner, 0x2b), (outer == 4, 0x28), "DF and TOS of " + who)
+                equal(leaves(b, who, inner, 0x2a), (True, 0x28), "DF and TOS of " + who)
                 sa = {"kipsec": b.back, "xfrm": b.out}[who]
                 equal(matrix(*hosts[who], inject[who], sa, inner), APART, "codepoints, " + who)
         with tap.case(way + "decap-dscp: the outer DSCP comes inwards, as with xfrm; marks as ever"):
             flagged(b, outer, "decap-dscp")
             for who in SENDERS:
-                equal(leaves(b, who, inner, 0x2b), (outer == 4, 0x2b), "DF and TOS of " + who)
+                equal(leaves(b, who, inner, 0x2a), (True, 0x2a), "DF and TOS of " + who)
             with Moves(b.g1, InProtected=15, InEcn=1):
                 equal(matrix(*hosts["kipsec"], inject["kipsec"], b.back, inner, 0xb8), RFC6040,
                       "codepoints")
