@@ -13,14 +13,19 @@
  * card may have spoilt it. A card that errs too often in a row, or keeps a
  * request too long, is out of service for this SA; the next SA tries it again.
  *
- * What such a card still holds is abandoned: request, copy and transform stay
+ * A card may also be taken out of the machine. Drivers leave their transforms
+ * behind then, pointing nowhere, so we give them back before (unplug.c).
+ *
+ * What a silent card still holds is abandoned: request, copy and transform stay
  * until it answers. Nobody waits for that, not even rmmod: before our code goes,
  * a function of the kernel's takes the place of ours as what the card will call,
  * and the memory is left to it for good.
  *
  * Locks: card->lock for one card; abandoned_lock, inside it, for the list of
- * abandoned requests of all. Neither is held when a lane's is taken.
+ * abandoned requests of all. Neither is held when a lane's is taken. cards_lock
+ * is for the list of cards and the end of their transforms, in process context.
  */
+#include <linux/delay.h>
 #include <linux/dma-mapping.h>
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -38,6 +43,8 @@ MODULE_PARM_DESC(card_timeout,
 		 "milliseconds that a crypto card may take for a packet");
 
 static struct workqueue_struct *free_wq;
+static LIST_HEAD(cards);
+static DEFINE_MUTEX(cards_lock);
 static LIST_HEAD(abandoned);		/* requests without a packet */
 static DEFINE_SPINLOCK(abandoned_lock);
 
@@ -46,7 +53,10 @@ static DEFINE_SPINLOCK(abandoned_lock);
  * @refs: the lane's, and one for each request
  * @lock: of what follows
  * @lane: of the SA; gone when no request has a packet any more
- * @tfm: keyed; constant
+ * @all: link of cards, until it is freed
+ * @owner: module of the driver
+ * @tfm: keyed; NULL when it had to be given back
+ * @name: of the driver, which may go before us
  * @flying: requests in its hands, oldest first
  * @row: errors since the last good answer
  * @stats: counters
@@ -57,7 +67,10 @@ struct kipsec_card {
 	refcount_t		refs;
 	spinlock_t		lock;	/* of requests and counters */
 	struct kipsec_lane	*lane;
+	struct list_head	all;
+	const struct module	*owner;
 	struct crypto_aead	*tfm;
+	char			name[CRYPTO_MAX_ALG_NAME];
 	struct list_head	flying;
 	unsigned int		row;
 	struct kipsec_engine_stats stats;
@@ -98,7 +111,10 @@ static void card_free_work(struct work_struct *work)
 	struct kipsec_card *card = container_of(work, struct kipsec_card,
 						free_work);
 
+	mutex_lock(&cards_lock);
+	list_del(&card->all);
 	crypto_free_aead(card->tfm);
+	mutex_unlock(&cards_lock);
 	kfree(card);
 }
 
@@ -400,9 +416,50 @@ static void card_watch(struct timer_list *timer)
 	rcu_read_unlock();
 }
 
+/* --- cards that go ---------------------------------------------------------- */
+
+/* No request of it is left, if that can be had in time. */
+static bool card_idle(struct kipsec_card *card)
+{
+	unsigned long end = jiffies + HZ +
+			    msecs_to_jiffies(READ_ONCE(card_timeout));
+
+	/* Each has a reference, abandoned ones too; one is the lane's. */
+	while (refcount_read(&card->refs) > 1) {
+		if (time_after(jiffies, end))
+			return false;
+		msleep(1);
+	}
+	return true;
+}
+
+void kipsec_card_depart(const struct module *owner)
+{
+	struct kipsec_card *card;
+
+	mutex_lock(&cards_lock);
+	list_for_each_entry(card, &cards, all)
+		if (card->owner == owner) {
+			spin_lock_bh(&card->lock);
+			WRITE_ONCE(card->stats.out, true);
+			spin_unlock_bh(&card->lock);
+		}
+	synchronize_rcu();	/* those who are at giving it a packet */
+	list_for_each_entry(card, &cards, all) {
+		if (card->owner != owner)
+			continue;
+		/* What is lost in the card may be in use there for ever. */
+		if (card_idle(card))
+			crypto_free_aead(card->tfm);
+		card->tfm = NULL;
+	}
+	mutex_unlock(&cards_lock);
+}
+
 /* --- beginning and end ----------------------------------------------------- */
 
-int kipsec_card_add(struct kipsec_lane *lane, struct crypto_aead *tfm)
+int kipsec_card_add(struct kipsec_lane *lane, struct crypto_aead *tfm,
+		    struct module *owner)
 {
 	struct kipsec_card *card = kzalloc(sizeof(*card), GFP_KERNEL);
 
@@ -415,9 +472,14 @@ int kipsec_card_add(struct kipsec_lane *lane, struct crypto_aead *tfm)
 	timer_setup(&card->watch, card_watch, 0);
 	card->lane = lane;
 	card->tfm = tfm;
-	card->stats.driver =
-		crypto_tfm_alg_driver_name(crypto_aead_tfm(tfm));
+	strscpy(card->name, crypto_tfm_alg_driver_name(crypto_aead_tfm(tfm)),
+		sizeof(card->name));
+	card->stats.driver = card->name;
+	card->owner = owner;
 	lane->card = card;
+	mutex_lock(&cards_lock);
+	list_add_tail(&card->all, &cards);
+	mutex_unlock(&cards_lock);
 	return 0;
 }
 

@@ -12,10 +12,12 @@
  * kipsec_card_add() - let a card do the work of a lane
  * @lane: new and empty
  * @tfm: keyed; belongs to the card afterwards
+ * @owner: module of its driver
  *
  * Context: process. Return: 0 or -ENOMEM (@tfm stays the caller's).
  */
-int kipsec_card_add(struct kipsec_lane *lane, struct crypto_aead *tfm);
+int kipsec_card_add(struct kipsec_lane *lane, struct crypto_aead *tfm,
+		    struct module *owner);
 
 /**
  * kipsec_card_remove() - the lane has no jobs any more
@@ -39,6 +41,18 @@ void kipsec_card_stats(struct kipsec_card *card,
  * Context: BH off, RCU read side. The job may be gone afterwards.
  */
 void kipsec_card_submit(struct kipsec_job *job);
+
+/**
+ * kipsec_card_depart() - a driver is about to lose a device
+ * @owner: the driver's module
+ *
+ * Its transforms would point to what is not there any more, so all of them are
+ * given back while the device still works: what it has is answered or given up,
+ * and the SAs go on in software.
+ *
+ * Context: process; sleeps until that is done, card_timeout at most.
+ */
+void kipsec_card_depart(const struct module *owner);
 
 int kipsec_card_start(void);
 void kipsec_card_stop(void);

@@ -19,6 +19,7 @@
 #include "crew.h"
 #include "crypto.h"
 #include "engine.h"
+#include "unplug.h"
 
 static DEFINE_PER_CPU(struct kipsec_job *, job_cache);
 static unsigned int job_room;		/* only grows; under job_room_lock */
@@ -34,15 +35,18 @@ static void job_room_grow(unsigned int reqsize)
 	spin_unlock_bh(&job_room_lock);
 }
 
-static int cipher_add_card(struct kipsec_cipher *c, struct crypto_aead *card)
+static int cipher_add_card(struct kipsec_cipher *c, struct crypto_aead *card,
+			   struct module *owner)
 {
 	int err = -ENOMEM;
 
 	c->lane = kipsec_lane_alloc(GFP_KERNEL);
 	if (c->lane)
-		err = kipsec_card_add(c->lane, card);
-	if (err)
+		err = kipsec_card_add(c->lane, card, owner);
+	if (err) {
 		kfree(c->lane);
+		c->lane = NULL;
+	}
 	return err;
 }
 
@@ -59,21 +63,22 @@ int kipsec_cipher_init(struct kipsec_cipher *c, const struct kipsec_key *enc,
 		       const char *driver)
 {
 	struct crypto_aead *tfm, *card = NULL;
+	struct module *owner, *none;
 	int err;
 
 	c->esn = esn;
 	c->tfm = NULL;
 	if (!driver && nothing_to_do(enc, auth))
 		return 0;
-	tfm = kipsec_engine_alloc(enc, auth, esn, driver, false);
-	if (!IS_ERR(tfm) && kipsec_engine_is_card(tfm)) {
+	tfm = kipsec_engine_alloc(enc, auth, esn, driver, false, &owner);
+	if (!IS_ERR(tfm) && owner) {
 		/* Software does what the card does not. */
 		card = tfm;
-		tfm = kipsec_engine_alloc(enc, auth, esn, NULL, true);
+		tfm = kipsec_engine_alloc(enc, auth, esn, NULL, true, &none);
 	}
 	err = PTR_ERR_OR_ZERO(tfm);
 	if (!err && card)
-		err = cipher_add_card(c, card);
+		err = cipher_add_card(c, card, owner);
 	if (err) {
 		if (!IS_ERR(tfm))
 			crypto_free_aead(tfm);
@@ -329,9 +334,14 @@ int kipsec_crypto_start(void)
 	err = kipsec_card_start();
 	if (err)
 		goto no_card;
+	err = kipsec_unplug_start();
+	if (err)
+		goto no_unplug;
 	err = kipsec_crew_start();
 	if (!err)
 		return 0;
+	kipsec_unplug_stop();
+no_unplug:
 	kipsec_card_stop();
 no_card:
 	kipsec_lane_stop();
@@ -343,6 +353,7 @@ void kipsec_crypto_stop(void)
 	int cpu;
 
 	kipsec_crew_stop();
+	kipsec_unplug_stop();
 	kipsec_card_stop();
 	kipsec_lane_stop();
 	for_each_possible_cpu(cpu) {

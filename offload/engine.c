@@ -81,14 +81,21 @@ static bool is_authenc(const char *driver)
  * @alg: its name
  * @hash: which of them
  * @mask: what its driver must not be
+ * @owner: module of that driver, if it is a card's
  * @driver: found for it
  */
 struct half {
 	const char	*alg;
 	bool		hash;
 	u32		mask;
+	struct module	*owner;
 	char		driver[NAME];
 };
+
+static struct module *card_owner(const struct crypto_alg *alg)
+{
+	return alg->cra_flags & CARD ? alg->cra_module : NULL;
+}
 
 static int cipher_probe(struct half *h, const char *name, bool own)
 {
@@ -99,6 +106,7 @@ static int cipher_probe(struct half *h, const char *name, bool own)
 		return -ENOENT;
 	if (own)
 		err = check_tfm(crypto_skcipher_tfm(tfm), h->alg, name);
+	h->owner = card_owner(crypto_skcipher_tfm(tfm)->__crt_alg);
 	strscpy(h->driver, crypto_tfm_alg_driver_name(crypto_skcipher_tfm(tfm)),
 		NAME);
 	crypto_free_skcipher(tfm);
@@ -114,6 +122,7 @@ static int hash_probe(struct half *h, const char *name, bool own)
 		return -ENOENT;
 	if (own)
 		err = check_tfm(crypto_ahash_tfm(tfm), h->alg, name);
+	h->owner = card_owner(crypto_ahash_tfm(tfm)->__crt_alg);
 	strscpy(h->driver, crypto_tfm_alg_driver_name(crypto_ahash_tfm(tfm)),
 		NAME);
 	crypto_free_ahash(tfm);
@@ -306,7 +315,8 @@ static struct crypto_aead *pair_named(struct pair *p, const char *driver)
 
 static struct crypto_aead *pair_find(const struct kipsec_key *enc,
 				     const struct kipsec_key *auth, bool esn,
-				     const char *driver, u32 mask)
+				     const char *driver, u32 mask,
+				     struct module **owner)
 {
 	struct crypto_aead *tfm;
 	struct pair *p;
@@ -328,6 +338,7 @@ static struct crypto_aead *pair_find(const struct kipsec_key *enc,
 		crypto_free_aead(tfm);
 		tfm = pair_named(p, driver);
 	}
+	*owner = p->cipher.owner ?: p->hash.owner;
 	kfree(p);
 	return tfm;
 }
@@ -367,18 +378,30 @@ static int authenc_setkey(struct crypto_aead *tfm, const struct kipsec_key *enc,
 	return err;
 }
 
+/* The module of the card that serves it, or NULL; @half: of a part of authenc(). */
+static struct module *card_of(struct crypto_aead *tfm, struct module *half)
+{
+	const struct crypto_alg *alg = &crypto_aead_alg(tfm)->base;
+
+	if (!(alg->cra_flags & CRYPTO_ALG_ASYNC) || !(alg->cra_flags & CARD))
+		return NULL;
+	return is_authenc(alg->cra_driver_name) ? half : alg->cra_module;
+}
+
 struct crypto_aead *kipsec_engine_alloc(const struct kipsec_key *enc,
 					const struct kipsec_key *auth, bool esn,
-					const char *driver, bool software)
+					const char *driver, bool software,
+					struct module **card)
 {
 	bool aead = enc && enc->alg->kind == KIPSEC_ALG_AEAD;
 	unsigned int icvlen = aead ? enc->icvlen : auth ? auth->icvlen : 0;
 	u32 mask = software ? CARD : 0;
+	struct module *half = NULL;
 	struct crypto_aead *tfm;
 	int err;
 
 	tfm = aead ? aead_find(enc->alg->crypto, driver, mask) :
-		     pair_find(enc, auth, esn, driver, mask);
+		     pair_find(enc, auth, esn, driver, mask, &half);
 	if (IS_ERR(tfm))
 		return tfm;
 	err = aead ? crypto_aead_setkey(tfm, enc->data, key_bytes(enc)) :
@@ -389,17 +412,11 @@ struct crypto_aead *kipsec_engine_alloc(const struct kipsec_key *enc,
 		crypto_free_aead(tfm);
 		return ERR_PTR(err);
 	}
+	*card = card_of(tfm, half);
 	return tfm;
 }
 
 /* --- looking on ------------------------------------------------------------- */
-
-bool kipsec_engine_is_card(struct crypto_aead *tfm)
-{
-	u32 flags = crypto_aead_alg(tfm)->base.cra_flags;
-
-	return flags & CRYPTO_ALG_ASYNC && flags & CARD;
-}
 
 bool kipsec_engine_stats(struct kipsec_sa *sa, struct kipsec_engine_stats *st)
 {

@@ -19,6 +19,7 @@ struct kipsec_sa;
  *	(the other half is then the best there is), or of both together. NULL: the
  *	one with the highest priority
  * @software: no card
+ * @card: filled in with the module of the card's driver if it is one, else NULL
  *
  * Context: process; may load modules.
  * Return: the cipher, with the length of the ICV set; ERR_PTR(-ENOENT) no such
@@ -27,10 +28,8 @@ struct kipsec_sa;
  */
 struct crypto_aead *kipsec_engine_alloc(const struct kipsec_key *enc,
 					const struct kipsec_key *auth, bool esn,
-					const char *driver, bool software);
-
-/** kipsec_engine_is_card() - does it work outside of this machine's processors? */
-bool kipsec_engine_is_card(struct crypto_aead *tfm);
+					const char *driver, bool software,
+					struct module **card);
 
 /**
  * struct kipsec_engine_stats - what an SA's engine has done
