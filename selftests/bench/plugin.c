@@ -11,7 +11,8 @@
  *			each processor
  *	DIR/blocks.N	region N: address, instructions and runs of each block
  *
- * With more than one processor they must take turns, as -icount has it. An idle processor runs no block and so costs nothing. Of
+ * With more than one processor only the counts of each are right, unless they take
+ * turns, as -icount has it. An idle processor runs no block and so costs nothing. Of
  * a REP string instruction each turn counts, as it does for -icount.
  *
  * The declarations below are the part of version 1 of QEMU's plugin interface

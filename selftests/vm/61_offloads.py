@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: debug
+# Suite: full
 #
 # Packets that are several packets: UDP in one buffer with a segment size (GSO),
 # local and forwarded, their checksums left to the device; packets that a gateway's

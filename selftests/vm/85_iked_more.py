@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: core
+# Suite: full
 #
 # OpenIKED on both ends over PF_KEY, the less plain set-ups: certificates, tunnels
 # for networks, rekeying by bytes, IPv6, a NAT between them, and negotiation that
