@@ -10,12 +10,11 @@
 import os
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import ipsec                                                    # noqa: E402
-from card import Card                                           # noqa: E402
+from card import LONG, Card, patience                           # noqa: E402
 from ipsec import SA, Kipsec, Moves, Policy, Xfrm, transport, tunnel    # noqa: E402
 from ktap import check, equal, run                              # noqa: E402
 from netns import pair, wait_for                                # noqa: E402
@@ -24,11 +23,11 @@ from wire import ESP, Capture, fill                             # noqa: E402
 
 K, X, KNET, XNET, PORT = "10.0.0.1", "10.0.0.2", "10.1.0.1", "10.2.0.1", 4000
 KO = os.path.join(os.environ.get("KIPSEC_MODDIR", ""), "kipsec.ko")
+STATE = "/sys/module/kipsec/initstate"
 SAS = [SA(K, X, 0x8201, ipsec.GCM, window=1024), SA(X, K, 0x8202, ipsec.GCM, window=1024),
        SA(K, X, 0x8203, ipsec.GCM, "tunnel", window=1024),
        SA(X, K, 0x8204, ipsec.GCM, "tunnel", window=1024)]
 BURST = 30
-DELAY = 1000          # ms; what a case does meanwhile takes less
 
 
 def policies(own, peer, ownnet, peernet):
@@ -94,65 +93,91 @@ def works(tap, b, card):
         card.does()
 
 
+def stalled(b, card, burst_in=True, burst_out=True):
+    """A burst each way is in the card, until it is told to go on."""
+    b.configure_k()
+    card.does(stall=1)
+    if burst_in:
+        b.burst_in()
+    if burst_out:
+        b.burst_out()
+    card.holds(BURST * (burst_in + burst_out))
+
+
+def reload(card):
+    """Unload the module, which waits for the card, and load it again."""
+    p = subprocess.Popen(["rmmod", "kipsec"])
+    # Its files are gone when it is.
+    check(wait_for(lambda: not os.path.exists(STATE) or open(STATE).read() == "going\n"),
+          "rmmod does not begin")
+    card.does()
+    equal(p.wait(30), 0, "rmmod")
+    load()
+
+
+def load():
+    equal(subprocess.run(["insmod", KO, "card_timeout=%d" % LONG]).returncode, 0, "insmod")
+
+
 def goes(tap, b, card):
     with tap.case("SA deleted with packets in the card, out"):
-        b.configure_k()
-        card.does(delay=DELAY)
+        stalled(b, card, burst_in=False)
         with Moves(b.k, OutProtected=BURST):
-            b.burst_out()
             b.k.setkey("flush;")
             equal(len(b.wire.take()), 0, "packets sent too early")
+            card.does()
         equal(len(b.wire.collect(BURST)), BURST, "packets on the wire")
     with tap.case("SA deleted with packets in the card, in"):
-        b.configure_k()
-        card.does(delay=DELAY)
+        stalled(b, card, burst_out=False)
         with Moves(b.k, InProtected=BURST):
-            b.burst_in()
             b.k.setkey("flush;")
+            card.does()
         equal(len(b.udp["k"].all()), BURST, "datagrams that arrived")
     with tap.case("policies deleted with packets in the card, in"):
-        b.configure_k()
-        card.does(delay=DELAY)
+        stalled(b, card, burst_out=False)
         with Moves(b.k, InProtected=BURST):
-            b.burst_in()
             b.k.setkey("spdflush;")
+            card.does()
     with tap.case("module unloaded with packets in the card, both ways"):
         for _ in range(5):
-            b.configure_k()
-            card.does(delay=DELAY)
-            b.burst_in()
-            b.burst_out()
-            equal(subprocess.run(["rmmod", "kipsec"]).returncode, 0, "rmmod")
-            equal(subprocess.run(["insmod", KO]).returncode, 0, "insmod")
+            stalled(b, card)
+            reload(card)
     with tap.case("namespace deleted with packets in the card, both ways"):
-        b.configure_k()
-        card.does(delay=DELAY)
-        b.burst_in()
-        b.burst_out()
+        stalled(b, card)
         b.lab.drop("k")
         b.lab.drop("x")
+        card.does()
         # A namespace goes in a work queue; only then is the module free.
         check(wait_for(lambda: subprocess.run(["rmmod", "kipsec"],
                                               stderr=subprocess.DEVNULL).returncode == 0, 20.0, 0.5),
               "the module does not unload")
-        equal(subprocess.run(["insmod", KO]).returncode, 0, "insmod")
+        load()
 
 
 def device_goes(tap, b, card):
     with tap.case("device deleted with packets in the card, both ways"):
-        b.configure_k()
-        card.does(delay=DELAY)
-        b.burst_in()
-        b.burst_out()
-        b.lab["k"].ip("link del eth0")
-        time.sleep(1.5 * DELAY / 1000)
-        moved = {c: v for c, v in b.k.counters().items() if v and c not in ipsec.UNCERTAIN}
+        stalled(b, card)
+        before = b.k.counters()
+        # Packets hold it, so that this ends when they do.
+        p = b.lab["k"].popen("ip", "link", "del", "eth0")
+        check(wait_for(lambda: "eth0" not in b.lab["k"].run("ip", "-br", "link")), "eth0 is there")
+        card.does()
+        equal(p.wait(30), 0, "ip link del")
+        card.holds(0)
+
+        def moved():
+            return {c: v - before[c] for c, v in b.k.counters().items()
+                    if v != before[c] and c not in ipsec.UNCERTAIN}
+        wanted = {"InProtected": BURST, "OutNoRoute": BURST}
+        wait_for(lambda: moved() == wanted)
+        equal(moved(), wanted, "counters")
         b.k.flush()
-        equal(moved, {"InProtected": BURST, "OutNoRoute": BURST}, "counters")
 
 
 def card(tap):
     ipsec.loaded()
+    # It gives up no packet that a test keeps in the card.
+    patience(LONG)
     for parts in ((works, goes), (device_goes,)):
         with pair() as lab:
             b = Bench(lab)
