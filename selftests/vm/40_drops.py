@@ -21,7 +21,7 @@ import ah                                                       # noqa: E402
 import esp                                                      # noqa: E402
 import ipsec                                                    # noqa: E402
 import pfkey                                                    # noqa: E402
-from card import Card                                           # noqa: E402
+from card import LONG, Card, patience                           # noqa: E402
 from fault import Nth, failslab                                 # noqa: E402
 from ipsec import SA, Kipsec, Moves, Policy, transport, tunnel  # noqa: E402
 from ktap import Failed, Skip, check, equal, run                # noqa: E402
@@ -31,6 +31,7 @@ from wire import ESP, IPCOMP, OPEN, UDP, Capture, Injector, fill, ip4, udp4     
 
 K, X, PORT = "10.0.0.1", "10.0.0.2", 4000
 TRACE = "/sys/kernel/tracing"
+QUEUE = 1024          # packets of an SA in other hands
 REASONS = os.path.join(ipsec.TOP, "kmod/reasons.inc")
 
 
@@ -185,6 +186,19 @@ def input_packets(tap, b):
             with b.drops("InCrypto"):
                 b.inject(struct.pack("!II", 0x4012, 1) + bytes(60))
             b.fresh()
+    with tap.case("InQueueFull: a card has %d packets of an SA" % QUEUE), Card() as card:
+        b.fresh(SA(X, K, 0x4014, ipsec.GCM))
+        card.does(stall=1)
+        patience(LONG)
+        with Moves(b.k):
+            b.inject(*[struct.pack("!II", 0x4014, n + 1) + bytes(60) for n in range(QUEUE)])
+            card.holds(QUEUE)
+        with b.drops("InQueueFull", 3):
+            b.inject(*[struct.pack("!II", 0x4014, QUEUE + n) + bytes(60) for n in (1, 2, 3)])
+        with Moves(b.k, InIcv=QUEUE):
+            card.does()
+            card.holds(0)
+        b.fresh()
     with tap.case("InPadding"):
         b.fresh(SA_IN)
         with b.drops("InPadding"):
@@ -333,6 +347,8 @@ def output(tap, b):
                 else:
                     b.send_fails(errno.EIO)
             b.fresh()
+    with tap.case("OutQueueFull: a card has %d packets of an SA" % QUEUE), Card() as card:
+        out_queue(b, card)
     with tap.case("OutNoMemory"):
         out_nomem(b)
 
@@ -357,6 +373,32 @@ def in_nomem(b):
         if hit == 5:
             break
     check(hit, "no failing allocation was counted")
+
+
+def out_queue(b, card):
+    b.fresh(SA(K, X, 0x4028, ipsec.GCM), OUT_REQUIRE)
+    card.does(stall=1)
+    patience(LONG)
+    udp = Udp(b.lab["k"])
+    udp.sock.setsockopt(socket.SOL_SOCKET, 32, 64 << 20)        # SO_SNDBUFFORCE
+    udp.sock.setsockopt(socket.SOL_IP, 11, 1)                   # IP_RECVERR: ENOBUFS is told
+    with Moves(b.k):
+        for _ in range(QUEUE):
+            udp.send(fill(20), X, PORT)
+        card.holds(QUEUE)
+    with b.drops("OutQueueFull", 3):
+        for _ in range(3):
+            try:
+                udp.send(fill(20), X, PORT)
+                raise Failed("a packet more was taken")
+            except OSError as e:
+                equal(errno.errorcode[e.errno], "ENOBUFS", "errno of send")
+    with Moves(b.k, OutProtected=QUEUE):
+        card.does()
+        card.holds(0)
+    equal([p.seq for p in b.wire.collect(QUEUE, 10)], list(range(1, QUEUE + 1)), "on the wire")
+    udp.close()
+    b.fresh()
 
 
 def out_nomem(b):
