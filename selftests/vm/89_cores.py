@@ -56,6 +56,9 @@ class Bench:
         self.lab, self.k, self.x, self.wire = lab, Kipsec(lab["k"]), Xfrm(lab["x"]), Capture(lab)
         self.udp = {"k": Udp(lab["k"], K, PORT), "x": Udp(lab["x"], X, PORT)}
         self.other = Udp(lab["x"], X, OTHER)
+        self.single = Udp(lab["k"], K)
+        # SO_SNDBUFFORCE: packets are their socket's until they are sent.
+        self.udp["k"].sock.setsockopt(socket.SOL_SOCKET, 32, 8 << 20)
         self.x.add(*[replace(sa, window=0, reqid=0) for sa in SAS[2:] + SAS[:2]],
                    *policies(X, K, Xfrm))
 
@@ -143,7 +146,7 @@ def turns(tap, b):
         b.configure()
         with one_processor():
             b.send_at_once(250)
-            b.udp["k"].send(number(0), X, OTHER)
+            b.single.send(number(0), X, OTHER)
         packets = b.wire.collect(251, timeout=3.0)
         equal(len(packets), 251, "packets on the wire")
         place = [p.spi for p in packets].index(0x8903)
@@ -182,7 +185,7 @@ def goes(tap, b):
     for what, line in (("SAs", "flush;"), ("policies", "spdflush;")):
         with tap.case("%s deleted with packets in other hands, both ways" % what):
             b.configure()
-            with Moves(b.k, ignore=("InClear",), OutProtected=BURST):
+            with Moves(b.k, ignore=("InClear",), OutProtected=BURST), one_processor():
                 b.send("k")
                 b.k.setkey(line)
             b.arrive("x")
