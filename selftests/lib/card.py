@@ -2,6 +2,7 @@
 """The test card (offload/testcard): ciphers that answer later, and misbehave on command."""
 import os
 import subprocess
+from typing import NamedTuple
 
 from ktap import Failed, Skip
 from netns import wait_for
@@ -12,6 +13,31 @@ GCM, CBC, AUTHENC = "testcard-gcm", "testcard-cbc", "testcard-authenc"
 # Knobs, and where they stand when nothing is asked for; see card.h.
 KNOBS = dict(delay=0, at_once=0, batch=0, batch_wait=20, shuffle=0, fail=0, fail_errno=5, depth=0,
              refuse=0, refuse_errno=16, corrupt=0, badmsg=0, stall=0)
+
+TIMEOUT = "/sys/module/kipsec/parameters/card_timeout"
+LONG = 600000         # ms that kipsec waits for a card, where a test stalls it
+
+
+def patience(ms):
+    """How long kipsec waits for a card from now on; also of what it waits for already."""
+    with open(TIMEOUT, "w") as f:
+        f.write(str(ms))
+
+
+class Engine(NamedTuple):
+    """What kipsec says of an SA's driver."""
+    driver: str
+    requests: int
+    bytes: int
+    in_flight: int
+    errors: int
+    fallbacks: int
+
+
+def engines(ns):
+    """{SPI: Engine}"""
+    rows = [line.split() for line in ns.read("/proc/net/kipsec_engines").splitlines()]
+    return {int(row[3], 16): Engine(row[4], *map(int, row[5:])) for row in rows}
 
 
 class Card:
@@ -56,6 +82,11 @@ class Card:
     def release(self, errno=0):
         """Answer what it holds, as it comes out or with an error."""
         self._write("release", errno)
+
+    def resume(self):
+        """Stall no more; what it does else, and the counters, stay."""
+        self._write("stall", 0)
+        self.stands["stall"] = 0
 
     def remove(self):
         self._write("present", 0)
