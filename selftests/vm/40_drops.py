@@ -379,6 +379,9 @@ def out_queue(b, card):
     b.fresh(SA(K, X, 0x4028, ipsec.GCM), OUT_REQUIRE)
     card.does(stall=1)
     patience(LONG)
+    # Released at once they are more than the next queue takes.
+    with open("/proc/sys/net/core/netdev_max_backlog", "w") as f:
+        f.write(str(4 * QUEUE))
     udp = Udp(b.lab["k"])
     udp.sock.setsockopt(socket.SOL_SOCKET, 32, 64 << 20)        # SO_SNDBUFFORCE
     udp.sock.setsockopt(socket.SOL_IP, 11, 1)                   # IP_RECVERR: ENOBUFS is told
