@@ -428,7 +428,7 @@ static bool card_idle(struct kipsec_card *card)
 	while (refcount_read(&card->refs) > 1) {
 		if (time_after(jiffies, end))
 			return false;
-		msleep(1);
+		usleep_range(1000, 2000);
 	}
 	return true;
 }

@@ -157,9 +157,9 @@ static void crew_worker(struct work_struct *work)
 		cond_resched();
 		if (more)
 			continue;
+		/* Who added to the round just before this did not wake us. */
 		cpumask_set_cpu(cpu, &crew.idle);
-		smp_mb__after_atomic();
-		/* Who added to the round just before that did not wake us. */
+		smp_mb__after_atomic();	/* pairs with that of crew_wake() */
 		more = !list_empty_careful(&crew.round) &&
 		       cpumask_test_and_clear_cpu(cpu, &crew.idle);
 	} while (more);
@@ -170,7 +170,7 @@ static void crew_wake(void)
 {
 	unsigned int cpu;
 
-	smp_mb();	/* pairs with the one of a worker that becomes idle */
+	smp_mb();	/* pairs with that of crew_worker() */
 	cpu = cpumask_next_and(smp_processor_id(), &crew.idle, cpu_online_mask);
 	if (cpu >= nr_cpu_ids)
 		cpu = cpumask_first_and(&crew.idle, cpu_online_mask);

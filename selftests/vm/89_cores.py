@@ -28,7 +28,7 @@ from wire import ESP, Capture, fill                             # noqa: E402
 
 K, X, PORT, OTHER = "10.0.0.1", "10.0.0.2", 4000, 4001
 KO = os.path.join(os.environ.get("KIPSEC_MODDIR", ""), "kipsec.ko")
-SLOW = (ipsec.alg("aes-cbc", 128), ipsec.auth("hmac-sha512"))
+SLOW = (ipsec.alg("3des-cbc"), ipsec.auth("hmac-sha1"))
 # A pair for each of two ports: a reqid binds policy and SAs.
 SAS = [SA(K, X, 0x8901, SLOW, window=1024, reqid=1), SA(X, K, 0x8902, SLOW, window=1024, reqid=1),
        SA(K, X, 0x8903, SLOW, window=1024, reqid=2), SA(X, K, 0x8904, SLOW, window=1024, reqid=2)]
