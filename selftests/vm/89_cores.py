@@ -141,8 +141,15 @@ def order(tap, b):
         b.arrive("x")
 
 
+def must_be_fast():
+    """All checkers slow down the sender, and not the cipher, which is assembler."""
+    if "debug" in os.uname().release:
+        raise Skip("on the debug kernel the crew is faster than any sender")
+
+
 def turns(tap, b):
     with tap.case("two SAs take turns: one packet does not wait for a whole burst of the other"):
+        must_be_fast()
         b.configure()
         with one_processor():
             b.send_at_once(250)
@@ -170,6 +177,7 @@ def load(tap, b):
                 time.sleep(0.02)
         b.arrive("x", 20)
     with tap.case("automatic: a processor that is busy all the time gets helpers"):
+        must_be_fast()
         b.configure(2)
         before, n = b.spread(), 0
         end = time.monotonic() + 20
