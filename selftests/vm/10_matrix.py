@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: core debug
+# Suite: core
 #
 # Each cipher and each hash, against the kernel's own stack: transport and
 # tunnel, IPv4 and IPv6, one in the other too, both directions, small, middle and
