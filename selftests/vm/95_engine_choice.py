@@ -4,7 +4,8 @@
 #
 # Which driver of the crypto API serves an SA: by priority, by a driver's name
 # (PF_KEY, sysctl, parameter of the module), and that one SA's wish is no other
-# one's fate. xfrm is the peer of each.
+# one's fate. xfrm is the peer of each. The last test of a run: what the crypto API
+# has made for a name (pcrypt, say) stays, and serves xfrm from then on.
 #
 #	[k: kipsec] 10.0.0.1 ---- wire ---- 10.0.0.2 [x: xfrm]
 import errno
