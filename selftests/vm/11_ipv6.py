@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: core debug
+# Suite: core
 #
 # IPv6, alone and mixed with IPv4, against xfrm: transport, and tunnels of all
 # four combinations; extension headers; fragments; streams; what a policy for

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: core debug
+# Suite: core
 #
 # The Authentication Header, against xfrm, scapy and packets made by hand: each
 # hash, both modes, both directions; what may change on the way and what not;
