@@ -96,7 +96,7 @@ class Manager:
         equal(answer, (data[1], 0), "type and errno")
 
     def fill(self, count):
-        end = time.clock_gettime(time.CLOCK_BOOTTIME) + max(5, count // 1500)
+        end = time.clock_gettime(time.CLOCK_BOOTTIME) + max(10, count // 700)
         limit = pfkey.lifetime(pfkey.HARD, add=1)
         mark = "99.88.77.66"
         key = pfkey.key(pfkey.KEY_AUTH, bytes(range(32)))
