@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: core
+# Suite: full
 #
 # OpenIKED, which knows nothing of kipsec, negotiates over PF_KEY: on both ends,
 # with pre-shared keys. Its own packets bypass the policies that it makes.
