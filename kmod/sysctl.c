@@ -17,7 +17,7 @@ static const struct kipsec_knobs defaults = {
 	.ecn			= 1,
 	.frag_before		= 0,
 	.mss_clamp		= 0,
-	.pipeline		= KIPSEC_PIPELINE_AUTO,
+	.pipeline		= 0,
 	.larval_lifetime	= 30,
 };
 
