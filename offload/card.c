@@ -489,11 +489,6 @@ void kipsec_card_remove(struct kipsec_lane *lane)
 	card_put(lane->card);
 }
 
-const char *kipsec_card_driver(const struct kipsec_card *card)
-{
-	return card->stats.driver;
-}
-
 void kipsec_card_stats(struct kipsec_card *card,
 		       struct kipsec_engine_stats *stats)
 {

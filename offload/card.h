@@ -27,9 +27,6 @@ int kipsec_card_add(struct kipsec_lane *lane, struct crypto_aead *tfm,
  */
 void kipsec_card_remove(struct kipsec_lane *lane);
 
-/** kipsec_card_driver() - its name */
-const char *kipsec_card_driver(const struct kipsec_card *card);
-
 /** kipsec_card_stats() - what it has done so far for this SA */
 void kipsec_card_stats(struct kipsec_card *card,
 		       struct kipsec_engine_stats *stats);

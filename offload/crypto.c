@@ -99,14 +99,6 @@ void kipsec_cipher_destroy(struct kipsec_cipher *c)
 	crypto_free_aead(c->tfm);
 }
 
-const char *kipsec_cipher_driver(const struct kipsec_cipher *c)
-{
-	if (c->lane && c->lane->card)
-		return kipsec_card_driver(c->lane->card);
-	return c->tfm ? crypto_tfm_alg_driver_name(crypto_aead_tfm(c->tfm)) :
-			"null";
-}
-
 /* --- jobs ---------------------------------------------------------------- */
 
 static void job_free(struct kipsec_job *job)

@@ -115,9 +115,6 @@ int kipsec_cipher_init(struct kipsec_cipher *c, const struct kipsec_key *enc,
 /** kipsec_cipher_destroy() - and wipe the key; process context */
 void kipsec_cipher_destroy(struct kipsec_cipher *c);
 
-/** kipsec_cipher_driver() - name of the driver that serves it */
-const char *kipsec_cipher_driver(const struct kipsec_cipher *c);
-
 /**
  * kipsec_job_get() - a job for a packet
  * @skb: the packet

@@ -97,34 +97,34 @@ static struct module *card_owner(const struct crypto_alg *alg)
 	return alg->cra_flags & CARD ? alg->cra_module : NULL;
 }
 
-static int cipher_probe(struct half *h, const char *name, bool own)
+/* Note who serves; if it has to be the driver of that @own name, is it? */
+static int half_found(struct half *h, struct crypto_tfm *tfm, const char *own)
+{
+	h->owner = card_owner(tfm->__crt_alg);
+	strscpy(h->driver, crypto_tfm_alg_driver_name(tfm), NAME);
+	return own ? check_tfm(tfm, h->alg, own) : 0;
+}
+
+static int cipher_probe(struct half *h, const char *name, const char *own)
 {
 	struct crypto_skcipher *tfm = crypto_alloc_skcipher(name, 0, h->mask);
-	int err = 0;
+	int err;
 
 	if (IS_ERR(tfm))
 		return -ENOENT;
-	if (own)
-		err = check_tfm(crypto_skcipher_tfm(tfm), h->alg, name);
-	h->owner = card_owner(crypto_skcipher_tfm(tfm)->__crt_alg);
-	strscpy(h->driver, crypto_tfm_alg_driver_name(crypto_skcipher_tfm(tfm)),
-		NAME);
+	err = half_found(h, crypto_skcipher_tfm(tfm), own);
 	crypto_free_skcipher(tfm);
 	return err;
 }
 
-static int hash_probe(struct half *h, const char *name, bool own)
+static int hash_probe(struct half *h, const char *name, const char *own)
 {
 	struct crypto_ahash *tfm = crypto_alloc_ahash(name, 0, h->mask);
-	int err = 0;
+	int err;
 
 	if (IS_ERR(tfm))
 		return -ENOENT;
-	if (own)
-		err = check_tfm(crypto_ahash_tfm(tfm), h->alg, name);
-	h->owner = card_owner(crypto_ahash_tfm(tfm)->__crt_alg);
-	strscpy(h->driver, crypto_tfm_alg_driver_name(crypto_ahash_tfm(tfm)),
-		NAME);
+	err = half_found(h, crypto_ahash_tfm(tfm), own);
 	crypto_free_ahash(tfm);
 	return err;
 }
@@ -132,7 +132,10 @@ static int hash_probe(struct half *h, const char *name, bool own)
 /* Look for @name; if it is a driver's @own it must be just that. */
 static int probe(struct half *h, const char *name, bool own)
 {
-	return h->hash ? hash_probe(h, name, own) : cipher_probe(h, name, own);
+	const char *wanted = own ? name : NULL;
+
+	return h->hash ? hash_probe(h, name, wanted) :
+			 cipher_probe(h, name, wanted);
 }
 
 static int half_best(struct half *h)
@@ -433,7 +436,8 @@ bool kipsec_engine_stats(struct kipsec_sa *sa, struct kipsec_engine_stats *st)
 	}
 	memset(st, 0, sizeof(*st));
 	st->in_flight = lane ? READ_ONCE(lane->len) : 0;
-	st->driver = kipsec_cipher_driver(c);
+	st->driver = c->tfm ?
+		     crypto_tfm_alg_driver_name(crypto_aead_tfm(c->tfm)) : "null";
 	spin_lock_bh(&sa->lock);
 	st->requests = sa->ipackets;
 	st->bytes = sa->ibytes;
