@@ -17,7 +17,7 @@ static const struct kipsec_knobs defaults = {
 	.ecn			= 1,
 	.frag_before		= 0,
 	.mss_clamp		= 0,
-	.pipeline		= 0,
+	.pipeline		= KIPSEC_PIPELINE_AUTO,
 	.larval_lifetime	= 30,
 };
 

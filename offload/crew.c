@@ -13,10 +13,13 @@
  * Nothing is dropped here: where too many jobs of an SA wait, the submitter does
  * the next itself, as it would have without a crew, and is slowed down by that.
  *
- * The knob "pipeline" is off, on, or (as a rule) automatic: a core counts its
+ * The knob "pipeline" is off, on, or (as it comes) automatic: a core counts its
  * packets, and looks ten times a second how much of its time was idle. If it was
  * busy all the time, it has helpers from then on, until for a second they have
- * had nothing to do.
+ * had nothing to do. But they help only an SA whose cipher takes at least half of
+ * the time that the core has for a packet: to hand a packet over costs something,
+ * and where the rest of its way is most of the work nothing would be gained. What
+ * a cipher takes is learnt from every 16th packet while the core is busy.
  *
  * Locks: crew.lock for the round, then a lane's, never the other way round.
  */
@@ -33,6 +36,7 @@
 #define CREW_PACKETS	32	/* in a window: less is little traffic */
 #define CREW_BUSY	90	/* per cent of a window */
 #define CREW_STAY	HZ	/* after somebody was seen waiting */
+#define CREW_SAMPLE	16	/* one packet of so many is timed */
 
 DEFINE_STATIC_KEY_FALSE(kipsec_crew_key);
 
@@ -43,6 +47,7 @@ DEFINE_STATIC_KEY_FALSE(kipsec_crew_key);
  * @since: start of the window, jiffies
  * @until: it has helpers until then, jiffies
  * @packets: in the window
+ * @each: nanoseconds that a packet had of the last window
  * @busy: nanoseconds that it had worked at @since
  */
 struct crew_hand {
@@ -51,6 +56,7 @@ struct crew_hand {
 	unsigned long		since;
 	unsigned long		until;
 	unsigned int		packets;
+	unsigned int		each;
 	u64			busy;
 };
 
@@ -79,32 +85,47 @@ static u64 busy_time(int cpu)
 
 static void load_look(struct crew_hand *hand, unsigned long elapsed)
 {
+	u64 window = jiffies_to_nsecs(elapsed);
 	u64 busy = busy_time(smp_processor_id());
 
 	/* After a pause the window says nothing. */
 	if (elapsed < 3 * CREW_WINDOW && hand->packets >= CREW_PACKETS &&
-	    (busy - hand->busy) * 100 >= jiffies_to_nsecs(elapsed) * CREW_BUSY)
+	    (busy - hand->busy) * 100 >= window * CREW_BUSY) {
 		hand->until = jiffies + CREW_STAY;
+		hand->each = div_u64(window, hand->packets);
+	}
 	hand->busy = busy;
 	hand->packets = 0;
 	hand->since = jiffies;
 }
 
-bool __kipsec_crew_wanted(const struct kipsec_net *kn)
+/* Is this core busy, and the cipher a good part of what it does? */
+static bool crew_helps(const struct crew_hand *hand,
+		       const struct kipsec_net *kn,
+		       const struct kipsec_lane *lane)
+{
+	u8 knob = READ_ONCE(kn->knobs.pipeline);
+
+	if (knob != KIPSEC_PIPELINE_AUTO)
+		return knob;
+	return time_before(jiffies, hand->until) && lane &&
+	       READ_ONCE(lane->cost) >= hand->each / 2;
+}
+
+bool __kipsec_crew_wanted(const struct kipsec_net *kn,
+			  const struct kipsec_lane *lane)
 {
 	struct crew_hand *hand = this_cpu_ptr(&hands);
-	u8 knob = READ_ONCE(kn->knobs.pipeline);
-	unsigned long elapsed;
+	unsigned long elapsed = jiffies - hand->since;
 
-	if (!knob || num_online_cpus() == 1)
+	if (!READ_ONCE(kn->knobs.pipeline) || num_online_cpus() == 1)
 		return false;
-	if (knob == KIPSEC_PIPELINE_ON)
-		return true;
 	hand->packets++;
-	elapsed = jiffies - hand->since;
 	if (unlikely(elapsed >= CREW_WINDOW))
 		load_look(hand, elapsed);
-	return time_before(jiffies, hand->until);
+	return crew_helps(hand, kn, lane) ||
+	       (hand->packets % CREW_SAMPLE == 0 &&
+		time_before(jiffies, hand->until));
 }
 
 /* --- work ------------------------------------------------------------------- */
@@ -203,7 +224,8 @@ void kipsec_crew_give(struct kipsec_job *job)
 {
 	struct kipsec_net *kn = job->sa->net;
 
-	if (likely(crew_add(job->lane, job))) {
+	if (crew_helps(this_cpu_ptr(&hands), kn, job->lane) &&
+	    crew_add(job->lane, job)) {
 		kipsec_count(kn, KIPSEC_COUNT_SPREAD);
 		crew_wake();
 	} else {

@@ -11,27 +11,30 @@
 
 DECLARE_STATIC_KEY_FALSE(kipsec_crew_key);
 
-bool __kipsec_crew_wanted(const struct kipsec_net *kn);
+bool __kipsec_crew_wanted(const struct kipsec_net *kn,
+			  const struct kipsec_lane *lane);
 
 /**
- * kipsec_crew_wanted() - shall other cores help with the next packet?
+ * kipsec_crew_wanted() - shall the crew have a look at the next packet?
  * @kn: namespace; its knob decides, or the load of this core
+ * @lane: of the cipher, or NULL as long as it has none
  *
  * On a machine with one processor this is no code at all.
  *
  * Context: BH off.
  */
-static inline bool kipsec_crew_wanted(const struct kipsec_net *kn)
+static inline bool kipsec_crew_wanted(const struct kipsec_net *kn,
+				      const struct kipsec_lane *lane)
 {
 	return static_branch_unlikely(&kipsec_crew_key) &&
-	       __kipsec_crew_wanted(kn);
+	       __kipsec_crew_wanted(kn, lane);
 }
 
 /**
- * kipsec_crew_give() - let the crew do a job
+ * kipsec_crew_give() - let the crew do a job, if that helps
  * @job: entered in a lane without a card
  *
- * If too many wait already, some of their work is done here and now.
+ * If it does not, or too many wait already, the work is done here and now.
  *
  * Context: BH off, RCU read side. The job may be gone afterwards.
  */

@@ -226,10 +226,8 @@ static int crypt_in_lane(struct kipsec_job *job, struct kipsec_cipher *c,
 	}
 	if (lane->card)
 		kipsec_card_submit(job);
-	else if (kipsec_crew_wanted(job->sa->net))
-		kipsec_crew_give(job);
 	else
-		kipsec_lane_run(job);
+		kipsec_crew_give(job);
 	return -EINPROGRESS;
 }
 
@@ -241,7 +239,7 @@ static bool lane_wanted(const struct kipsec_job *job,
 
 	if (unlikely(lane) && (lane->card || READ_ONCE(lane->len)))
 		return true;
-	return kipsec_crew_wanted(job->sa->net);
+	return kipsec_crew_wanted(job->sa->net, lane);
 }
 
 static int crypt_run(struct kipsec_job *job, struct kipsec_cipher *c,

@@ -29,6 +29,7 @@ struct kipsec_card;
  * @len: jobs that entered, until their done() has returned
  * @waiting: jobs in @todo
  * @releasing: somebody calls done(), or will soon; there is one at a time
+ * @cost: nanoseconds that the cipher takes for a packet, averaged; not locked
  * @home: processor where it happens
  * @release: does it there, when a job is finished elsewhere
  * @order: all jobs, oldest first, by their @order
@@ -41,6 +42,7 @@ struct kipsec_lane {
 	unsigned int		len;
 	unsigned int		waiting;
 	bool			releasing;
+	u32			cost;
 	int			home;
 	struct work_struct	release;
 	struct list_head	order;

@@ -62,13 +62,13 @@ class Bench:
         self.x.add(*[replace(sa, window=0, reqid=0) for sa in SAS[2:] + SAS[:2]],
                    *policies(X, K, Xfrm))
 
-    def configure(self, pipeline=1):
+    def configure(self, pipeline=1, algs=SLOW):
         """SAs that start again, and so send the same numbers again."""
         for udp in (*self.udp.values(), self.other):
             udp.all(timeout=0)
         self.k.flush()
         self.lab["k"].sysctl("net.kipsec.pipeline", pipeline)
-        self.k.add(*SAS, *policies(K, X, Kipsec))
+        self.k.add(*[replace(sa, algs=algs) for sa in SAS], *policies(K, X, Kipsec))
         self.wire.flush()
 
     def send(self, src, count=BURST, first=0):
@@ -76,11 +76,14 @@ class Bench:
             self.udp[src].send(number(n), X if src == "k" else K, PORT)
 
     def send_at_once(self, count):
-        """In packets of 50 datagrams that the stack takes apart (UDP_SEGMENT)."""
+        # Made before: the crew is faster than this program.
+        self.send_batches([b"".join(map(number, range(n, n + 50))) for n in range(0, count, 50)])
+
+    def send_batches(self, batches):
+        """Each a packet of several datagrams, which the stack takes apart (UDP_SEGMENT)."""
         sock = self.udp["k"].sock
         sock.setsockopt(socket.IPPROTO_UDP, 103, SIZE)
-        # Made before: the crew is faster than this program.
-        for data in [b"".join(map(number, range(n, n + 50))) for n in range(0, count, 50)]:
+        for data in batches:
             sock.sendto(data, (X, PORT))
         sock.setsockopt(socket.IPPROTO_UDP, 103, 0)
 
@@ -147,18 +150,23 @@ def must_be_fast():
         raise Skip("on the debug kernel the crew is faster than any sender")
 
 
+def overtakes(b):
+    """Is one packet sooner on the wire than the last of a burst that was sent before it?"""
+    b.configure()
+    with one_processor():
+        b.send_at_once(250)
+        b.single.send(number(0), X, OTHER)
+    packets = b.wire.collect(251, timeout=3.0)
+    equal(len(packets), 251, "packets on the wire")
+    equal([p.seq for p in packets if p.spi == 0x8901], list(range(1, 251)), "sequence numbers")
+    return [p.spi for p in packets].index(0x8903) < 250
+
+
 def turns(tap, b):
     with tap.case("two SAs take turns: one packet does not wait for a whole burst of the other"):
         must_be_fast()
-        b.configure()
-        with one_processor():
-            b.send_at_once(250)
-            b.single.send(number(0), X, OTHER)
-        packets = b.wire.collect(251, timeout=3.0)
-        equal(len(packets), 251, "packets on the wire")
-        place = [p.spi for p in packets].index(0x8903)
-        check(place < 250, "it was the last of all")
-        equal([p.seq for p in packets if p.spi == 0x8901], list(range(1, 251)), "sequence numbers")
+        # Where the sender is kept from its processor the burst may be over before.
+        check(any(overtakes(b) for _ in range(5)), "it was the last of all, five times")
     with tap.case("more than may wait: the sender does the rest, and nothing is lost"):
         b.configure()
         with Moves(b.k, OutProtected=600), one_processor():
@@ -180,12 +188,26 @@ def load(tap, b):
         must_be_fast()
         b.configure(2)
         before, n = b.spread(), 0
-        end = time.monotonic() + 20
-        with one_processor():
+        batch = b"".join(map(number, range(50)))
+
+        def batches():
+            nonlocal n
+            end = time.monotonic() + 20
             while b.spread() - before < 50 and time.monotonic() < end:
+                yield batch
+                n += 50
+
+        with one_processor():
+            b.send_batches(batches())
+        check(b.spread() - before >= 50, "nobody helped with %d packets" % n)
+        b.numbers(n)
+    with tap.case("automatic: where the cipher is not the work, the busy one keeps it"):
+        b.configure(2, (ipsec.alg("null"), ipsec.auth("hmac-sha1")))
+        n, end = 0, time.monotonic() + 3
+        with Moves(b.k, ignore=("OutProtected",), Spread=0), one_processor():
+            while time.monotonic() < end:
                 b.send("k", 100, n)
                 n += 100
-        check(b.spread() - before >= 50, "nobody helped with %d packets" % n)
         b.numbers(n)
 
 
