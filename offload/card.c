@@ -14,7 +14,8 @@
  * request too long, is out of service for this SA; the next SA tries it again.
  *
  * A card may also be taken out of the machine. Drivers leave their transforms
- * behind then, pointing nowhere, so we give them back before (unplug.c).
+ * behind then, pointing nowhere, so we give them back before (unplug.c), and take
+ * no new ones until the driver has let go of the device.
  *
  * What a silent card still holds is abandoned: request, copy and transform stay
  * until it answers. Nobody waits for that, not even rmmod: before our code goes,
@@ -23,7 +24,8 @@
  *
  * Locks: card->lock for one card; abandoned_lock, inside it, for the list of
  * abandoned requests of all. Neither is held when a lane's is taken. cards_lock
- * is for the list of cards and the end of their transforms, in process context.
+ * is for the lists of cards and of devices that go, and the beginning and end of
+ * transforms, in process context.
  */
 #include <linux/delay.h>
 #include <linux/dma-mapping.h>
@@ -44,6 +46,7 @@ MODULE_PARM_DESC(card_timeout,
 
 static struct workqueue_struct *free_wq;
 static LIST_HEAD(cards);
+static LIST_HEAD(departures);
 static DEFINE_MUTEX(cards_lock);
 static LIST_HEAD(abandoned);		/* requests without a packet */
 static DEFINE_SPINLOCK(abandoned_lock);
@@ -76,6 +79,18 @@ struct kipsec_card {
 	struct kipsec_engine_stats stats;
 	struct timer_list	watch;
 	struct work_struct	free_work;
+};
+
+/**
+ * struct departure - a driver that is about to lose a device
+ * @link: in departures
+ * @dev: the device, or its parent; a name only
+ * @owner: module of the driver
+ */
+struct departure {
+	struct list_head	link;
+	const void		*dev;
+	const struct module	*owner;
 };
 
 /**
@@ -433,11 +448,11 @@ static bool card_idle(struct kipsec_card *card)
 	return true;
 }
 
-void kipsec_card_depart(const struct module *owner)
+/* All transforms of @owner's are given back; cards_lock held. */
+static void cards_depart(const struct module *owner)
 {
 	struct kipsec_card *card;
 
-	mutex_lock(&cards_lock);
 	list_for_each_entry(card, &cards, all)
 		if (card->owner == owner) {
 			spin_lock_bh(&card->lock);
@@ -453,15 +468,54 @@ void kipsec_card_depart(const struct module *owner)
 			crypto_free_aead(card->tfm);
 		card->tfm = NULL;
 	}
+}
+
+void kipsec_card_depart(const void *dev, const struct module *owner)
+{
+	struct departure *d = kmalloc(sizeof(*d), GFP_KERNEL);
+
+	mutex_lock(&cards_lock);
+	if (d) {
+		d->dev = dev;
+		d->owner = owner;
+		list_add(&d->link, &departures);
+	}
+	cards_depart(owner);
 	mutex_unlock(&cards_lock);
+}
+
+void kipsec_card_departed(const void *dev)
+{
+	struct departure *d, *tmp;
+
+	mutex_lock(&cards_lock);
+	list_for_each_entry_safe(d, tmp, &departures, link)
+		if (!dev || d->dev == dev) {
+			list_del(&d->link);
+			kfree(d);
+		}
+	mutex_unlock(&cards_lock);
+}
+
+static bool card_departs(const struct module *owner)
+{
+	struct departure *d;
+
+	lockdep_assert_held(&cards_lock);
+	list_for_each_entry(d, &departures, link)
+		if (d->owner == owner)
+			return true;
+	return false;
 }
 
 /* --- beginning and end ----------------------------------------------------- */
 
 int kipsec_card_add(struct kipsec_lane *lane, struct crypto_aead *tfm,
-		    struct module *owner)
+		    struct module *owner, const struct kipsec_key *enc,
+		    const struct kipsec_key *auth)
 {
 	struct kipsec_card *card = kzalloc(sizeof(*card), GFP_KERNEL);
+	int err = -ENODEV;
 
 	if (!card)
 		return -ENOMEM;
@@ -476,11 +530,18 @@ int kipsec_card_add(struct kipsec_lane *lane, struct crypto_aead *tfm,
 		sizeof(card->name));
 	card->stats.driver = card->name;
 	card->owner = owner;
-	lane->card = card;
 	mutex_lock(&cards_lock);
-	list_add_tail(&card->all, &cards);
+	/* Only the key brings it to the device. */
+	if (!card_departs(owner))
+		err = kipsec_engine_key(tfm, enc, auth);
+	if (!err) {
+		lane->card = card;
+		list_add_tail(&card->all, &cards);
+	}
 	mutex_unlock(&cards_lock);
-	return 0;
+	if (err)
+		kfree(card);
+	return err;
 }
 
 void kipsec_card_remove(struct kipsec_lane *lane)

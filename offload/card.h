@@ -11,13 +11,18 @@
 /**
  * kipsec_card_add() - let a card do the work of a lane
  * @lane: new and empty
- * @tfm: keyed; belongs to the card afterwards
+ * @tfm: without a key; belongs to the card afterwards
  * @owner: module of its driver
+ * @enc: its keys, as for kipsec_engine_alloc()
+ * @auth: as above
  *
- * Context: process. Return: 0 or -ENOMEM (@tfm stays the caller's).
+ * Context: process.
+ * Return: 0, or an error and @tfm stays the caller's: -ENODEV the card is being
+ * taken out of the machine; -ENOMEM; what kipsec_engine_key() says.
  */
 int kipsec_card_add(struct kipsec_lane *lane, struct crypto_aead *tfm,
-		    struct module *owner);
+		    struct module *owner, const struct kipsec_key *enc,
+		    const struct kipsec_key *auth);
 
 /**
  * kipsec_card_remove() - the lane has no jobs any more
@@ -41,15 +46,26 @@ void kipsec_card_submit(struct kipsec_job *job);
 
 /**
  * kipsec_card_depart() - a driver is about to lose a device
+ * @dev: the device, or its parent: what kipsec_card_departed() will be told
  * @owner: the driver's module
  *
  * Its transforms would point to what is not there any more, so all of them are
  * given back while the device still works: what it has is answered or given up,
- * and the SAs go on in software.
+ * and the SAs go on in software, where new ones begin.
  *
  * Context: process; sleeps until that is done, card_timeout at most.
  */
-void kipsec_card_depart(const struct module *owner);
+void kipsec_card_depart(const void *dev, const struct module *owner);
+
+/**
+ * kipsec_card_departed() - the device is gone
+ * @dev: as above; NULL: all of them
+ *
+ * If its driver serves another, that one may have SAs again.
+ *
+ * Context: process.
+ */
+void kipsec_card_departed(const void *dev);
 
 int kipsec_card_start(void);
 void kipsec_card_stop(void);

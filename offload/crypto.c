@@ -35,19 +35,22 @@ static void job_room_grow(unsigned int reqsize)
 	spin_unlock_bh(&job_room_lock);
 }
 
+/* The card belongs to the lane then, or has gone. */
 static int cipher_add_card(struct kipsec_cipher *c, struct crypto_aead *card,
-			   struct module *owner)
+			   struct module *owner, const struct kipsec_key *enc,
+			   const struct kipsec_key *auth)
 {
 	int err = -ENOMEM;
 
 	c->lane = kipsec_lane_alloc(GFP_KERNEL);
 	if (c->lane)
-		err = kipsec_card_add(c->lane, card, owner);
-	if (err) {
-		kfree(c->lane);
-		c->lane = NULL;
-	}
-	return err;
+		err = kipsec_card_add(c->lane, card, owner, enc, auth);
+	if (!err)
+		return 0;
+	crypto_free_aead(card);
+	kfree(c->lane);
+	c->lane = NULL;
+	return err == -ENODEV ? 0 : err;
 }
 
 /* Does nothing change, and nothing vouch for it? Then no AEAD is needed. */
@@ -77,13 +80,14 @@ int kipsec_cipher_init(struct kipsec_cipher *c, const struct kipsec_key *enc,
 		tfm = kipsec_engine_alloc(enc, auth, esn, NULL, true, &none);
 	}
 	err = PTR_ERR_OR_ZERO(tfm);
-	if (!err && card)
-		err = cipher_add_card(c, card, owner);
+	if (!err)
+		err = kipsec_engine_key(tfm, enc, auth);
+	if (err)
+		crypto_free_aead(card);
+	else if (card)
+		err = cipher_add_card(c, card, owner, enc, auth);
 	if (err) {
-		if (!IS_ERR(tfm))
-			crypto_free_aead(tfm);
-		if (card)
-			crypto_free_aead(card);
+		crypto_free_aead(tfm);
 		return err;
 	}
 	c->tfm = tfm;

@@ -391,32 +391,38 @@ static struct module *card_of(struct crypto_aead *tfm, struct module *half)
 	return is_authenc(alg->cra_driver_name) ? half : alg->cra_module;
 }
 
+static bool combined(const struct kipsec_key *enc)
+{
+	return enc && enc->alg->kind == KIPSEC_ALG_AEAD;
+}
+
 struct crypto_aead *kipsec_engine_alloc(const struct kipsec_key *enc,
 					const struct kipsec_key *auth, bool esn,
 					const char *driver, bool software,
 					struct module **card)
 {
-	bool aead = enc && enc->alg->kind == KIPSEC_ALG_AEAD;
-	unsigned int icvlen = aead ? enc->icvlen : auth ? auth->icvlen : 0;
 	u32 mask = software ? CARD : 0;
 	struct module *half = NULL;
 	struct crypto_aead *tfm;
+
+	tfm = combined(enc) ? aead_find(enc->alg->crypto, driver, mask) :
+			      pair_find(enc, auth, esn, driver, mask, &half);
+	if (!IS_ERR(tfm))
+		*card = card_of(tfm, half);
+	return tfm;
+}
+
+int kipsec_engine_key(struct crypto_aead *tfm, const struct kipsec_key *enc,
+		      const struct kipsec_key *auth)
+{
 	int err;
 
-	tfm = aead ? aead_find(enc->alg->crypto, driver, mask) :
-		     pair_find(enc, auth, esn, driver, mask, &half);
-	if (IS_ERR(tfm))
-		return tfm;
-	err = aead ? crypto_aead_setkey(tfm, enc->data, key_bytes(enc)) :
-		     authenc_setkey(tfm, enc, auth);
-	if (!err)
-		err = crypto_aead_setauthsize(tfm, icvlen);
-	if (err) {
-		crypto_free_aead(tfm);
-		return ERR_PTR(err);
+	if (combined(enc)) {
+		err = crypto_aead_setkey(tfm, enc->data, key_bytes(enc));
+		return err ?: crypto_aead_setauthsize(tfm, enc->icvlen);
 	}
-	*card = card_of(tfm, half);
-	return tfm;
+	err = authenc_setkey(tfm, enc, auth);
+	return err ?: crypto_aead_setauthsize(tfm, auth ? auth->icvlen : 0);
 }
 
 /* --- looking on ------------------------------------------------------------- */

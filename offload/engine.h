@@ -11,7 +11,7 @@ struct kipsec_key;
 struct kipsec_sa;
 
 /**
- * kipsec_engine_alloc() - the cipher of an SA, keyed
+ * kipsec_engine_alloc() - the cipher of an SA, without its key
  * @enc: encryption or AEAD key, NULL for none
  * @auth: authentication key, NULL for none; unused with an AEAD
  * @esn: with extended sequence numbers
@@ -22,14 +22,25 @@ struct kipsec_sa;
  * @card: filled in with the module of the card's driver if it is one, else NULL
  *
  * Context: process; may load modules.
- * Return: the cipher, with the length of the ICV set; ERR_PTR(-ENOENT) no such
- * algorithm here, or @driver does not serve it; -EINVAL key or ICV refused;
- * -ENOMEM.
+ * Return: the cipher; ERR_PTR(-ENOENT) no such algorithm here, or @driver does
+ * not serve it; -ENOMEM.
  */
 struct crypto_aead *kipsec_engine_alloc(const struct kipsec_key *enc,
 					const struct kipsec_key *auth, bool esn,
 					const char *driver, bool software,
 					struct module **card);
+
+/**
+ * kipsec_engine_key() - set keys and length of the ICV
+ * @tfm: from kipsec_engine_alloc()
+ * @enc: as there
+ * @auth: as there
+ *
+ * Context: process.
+ * Return: 0, -EINVAL key or ICV refused, -ENOMEM.
+ */
+int kipsec_engine_key(struct crypto_aead *tfm, const struct kipsec_key *enc,
+		      const struct kipsec_key *auth);
 
 /**
  * struct kipsec_engine_stats - what an SA's engine has done

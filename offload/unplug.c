@@ -18,21 +18,23 @@
 #include "card.h"
 #include "unplug.h"
 
-static int driver_departs(struct device *dev, void *unused)
+static int driver_departs(struct device *dev, void *pulled)
 {
 	if (dev->driver && dev->driver->owner)
-		kipsec_card_depart(dev->driver->owner);
+		kipsec_card_depart(pulled, dev->driver->owner);
 	return 0;
 }
 
-/* The device is locked, and stays bound until this returns. */
+/* The device is locked, and stays bound until the first call returns. */
 static int unbinding(struct notifier_block *nb, unsigned long event, void *data)
 {
 	struct device *dev = data;
 
 	if (event == BUS_NOTIFY_UNBIND_DRIVER) {
-		driver_departs(dev, NULL);
-		device_for_each_child(dev, NULL, driver_departs);
+		driver_departs(dev, dev);
+		device_for_each_child(dev, dev, driver_departs);
+	} else if (event == BUS_NOTIFY_UNBOUND_DRIVER) {
+		kipsec_card_departed(dev);
 	}
 	return NOTIFY_DONE;
 }
@@ -67,4 +69,5 @@ void kipsec_unplug_stop(void)
 {
 	bus_unregister_notifier(&platform_bus_type, &on_platform);
 	pci_watch(false);
+	kipsec_card_departed(NULL);	/* whose end we shall not see */
 }

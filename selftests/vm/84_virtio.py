@@ -7,6 +7,7 @@
 # traffic, of which nothing is lost or reordered.
 #
 #	10.1.0.1/24 [k: kipsec, cards] 10.0.0.1 ---- wire ---- 10.0.0.2 [x: xfrm] 10.2.0.1/24
+import contextlib
 import hashlib
 import hmac
 import os
@@ -28,7 +29,7 @@ from virtio import DRIVER, Cards                                # noqa: E402
 from wire import ESP, UDP, Capture, fill                        # noqa: E402
 
 K, X, KNET, XNET, PORT = "10.0.0.1", "10.0.0.2", "10.1.0.1", "10.2.0.1", 4000
-OUT, IN, TUNNEL_OUT, TUNNEL_IN = 0x8401, 0x8402, 0x8403, 0x8404
+OUT, IN, TUNNEL_OUT, TUNNEL_IN, OTHER = 0x8401, 0x8402, 0x8403, 0x8404, 0x8405
 HASHES = {"hmac-sha1": hashlib.sha1, "hmac-sha256": hashlib.sha256}
 BURST = 30
 
@@ -140,6 +141,28 @@ class Traffic:
             self.b.arrive(self.sent)
 
 
+@contextlib.contextmanager
+def making(b):
+    """SAs that ask for the card are made and deleted all the time, for a block."""
+    sa = SA(K, X, OTHER, (alg("aes-cbc", 128), b.hash), extra="-driver " + DRIVER)
+    text = (b.k.sa_line(sa) + "delete %s;\n" % sa.ident) * 10
+    over, said = threading.Event(), []
+
+    def run_():
+        while not over.is_set():
+            said.append(b.k.setkey(text, check=False))
+
+    thread = threading.Thread(target=run_)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+    check(len(said) > 5, "only %d times" % len(said))
+    equal(set(said), {""}, "what setkey says")
+
+
 def works(tap, b):
     name = b.hash.name
     with tap.case("%s: the driver's name says what serves" % name):
@@ -230,6 +253,12 @@ def unplug(tap, b, cards):
     with tap.case("one goes and comes again under traffic, five times"):
         b.fresh()
         with Moves(b.x), Traffic(b):
+            for _ in range(5):
+                cards.unplug(0)
+                cards.plug(0)
+        b.uses_card()
+    with tap.case("one goes and comes again while SAs are made and deleted, five times"):
+        with making(b):
             for _ in range(5):
                 cards.unplug(0)
                 cards.plug(0)
