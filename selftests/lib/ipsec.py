@@ -212,6 +212,14 @@ def tunnel(src, dst, level="require", proto="esp"):
     return Request("tunnel", level, src, dst, proto)
 
 
+def both_modes(own, peer, ownnet, peernet, proto="esp"):
+    """Policies of one end: transport between hosts, a tunnel between networks."""
+    return [Policy(own, peer, "out", requests=[transport(proto=proto)]),
+            Policy(peer, own, "in", requests=[transport(proto=proto)]),
+            Policy(ownnet, peernet, "out", requests=[tunnel(own, peer, proto=proto)]),
+            Policy(peernet, ownnet, "in", requests=[tunnel(peer, own, proto=proto)])]
+
+
 class Kipsec:
     """kipsec in a namespace, driven by setkey."""
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import ipsec                                                    # noqa: E402
 import pfkey as p                                               # noqa: E402
-from ipsec import SA, Kipsec, Moves, Policy, Xfrm, alg, auth, transport, tunnel     # noqa: E402
+from ipsec import SA, Kipsec, Moves, Xfrm, alg, auth, both_modes    # noqa: E402
 from ktap import check, equal, run                              # noqa: E402
 from netns import pair                                          # noqa: E402
 from traffic import Ping                                        # noqa: E402
@@ -32,15 +32,8 @@ class Bench:
     def __init__(self, lab):
         self.lab, self.k, self.x, self.wire = lab, Kipsec(lab["k"]), Xfrm(lab["x"]), Capture(lab)
         self.injector = Injector(lab["x"], lab["k"])
-        self.k.add(*self.policies(K, X, "10.1.0.0/24", "10.2.0.0/24"))
-        self.x.add(*self.policies(X, K, "10.2.0.0/24", "10.1.0.0/24"))
-
-    @staticmethod
-    def policies(own, peer, ownnet, peernet):
-        return [Policy(own, peer, "out", requests=[transport()]),
-                Policy(peer, own, "in", requests=[transport()]),
-                Policy(ownnet, peernet, "out", requests=[tunnel(own, peer)]),
-                Policy(peernet, ownnet, "in", requests=[tunnel(peer, own)])]
+        self.k.add(*both_modes(K, X, "10.1.0.0/24", "10.2.0.0/24"))
+        self.x.add(*both_modes(X, K, "10.2.0.0/24", "10.1.0.0/24"))
 
     def exchange(self, algs, mode, **more):
         """PINGS echoes each way; what was on the wire, which is checked."""

@@ -21,7 +21,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import ah                                                       # noqa: E402
 import ipsec                                                    # noqa: E402
 from ah import flipped, with_length                             # noqa: E402
-from ipsec import SA, Kipsec, Moves, Policy, Xfrm, transport, tunnel    # noqa: E402
+from ipsec import SA, Kipsec, Moves, Policy, Xfrm, both_modes, transport, tunnel    # noqa: E402
 from ktap import Skip, check, equal, run                        # noqa: E402
 from netns import pair, wait_for                                # noqa: E402
 from traffic import Ping, Udp, tcp_copy                         # noqa: E402
@@ -62,15 +62,8 @@ class Bench:
         self.injector = Injector(lab["x"], lab["k"])
         self.udp = {"k": Udp(lab["k"], K, PORT), "x": Udp(lab["x"], X, PORT)}
         lab["k"].ip("addr add %s/24 dev eth0" % K2)
-        self.k.add(*self.policies(K, X, "10.1.0.0/24", "10.2.0.0/24"))
-        self.x.add(*self.policies(X, K, "10.2.0.0/24", "10.1.0.0/24"))
-
-    @staticmethod
-    def policies(own, peer, ownnet, peernet):
-        return [Policy(own, peer, "out", requests=[transport(proto="ah")]),
-                Policy(peer, own, "in", requests=[transport(proto="ah")]),
-                Policy(ownnet, peernet, "out", requests=[tunnel(own, peer, proto="ah")]),
-                Policy(peernet, ownnet, "in", requests=[tunnel(peer, own, proto="ah")])]
+        self.k.add(*both_modes(K, X, "10.1.0.0/24", "10.2.0.0/24", "ah"))
+        self.x.add(*both_modes(X, K, "10.2.0.0/24", "10.1.0.0/24", "ah"))
 
     def install(self, algs, mode="transport", **more):
         out, back = [SA(src, dst, spi, algs, mode, proto="ah", **more)

@@ -15,7 +15,7 @@ from dataclasses import replace
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import ipsec                                                    # noqa: E402
 from card import LONG, Card, patience                           # noqa: E402
-from ipsec import SA, Kipsec, Moves, Policy, Xfrm, transport, tunnel    # noqa: E402
+from ipsec import SA, Kipsec, Moves, Xfrm, both_modes            # noqa: E402
 from ktap import check, equal, run                              # noqa: E402
 from netns import pair, wait_for                                # noqa: E402
 from traffic import Ping, Udp, tcp_copy                         # noqa: E402
@@ -30,13 +30,6 @@ SAS = [SA(K, X, 0x8201, ipsec.GCM, window=1024), SA(X, K, 0x8202, ipsec.GCM, win
 BURST = 30
 
 
-def policies(own, peer, ownnet, peernet):
-    return [Policy(own, peer, "out", requests=[transport()]),
-            Policy(peer, own, "in", requests=[transport()]),
-            Policy(ownnet, peernet, "out", requests=[tunnel(own, peer)]),
-            Policy(peernet, ownnet, "in", requests=[tunnel(peer, own)])]
-
-
 class Bench:
     def __init__(self, lab):
         self.lab, self.k, self.x, self.wire = lab, Kipsec(lab["k"]), Xfrm(lab["x"]), Capture(lab)
@@ -45,12 +38,12 @@ class Bench:
 
     def configure_x(self):
         self.x.add(*[replace(sa, window=0) for sa in SAS],
-                   *policies(X, K, "10.2.0.0/24", "10.1.0.0/24"))
+                   *both_modes(X, K, "10.2.0.0/24", "10.1.0.0/24"))
 
     def configure_k(self):
         """SAs that start again, and so send the same numbers again."""
         self.k.flush()
-        self.k.add(*SAS, *policies(K, X, "10.1.0.0/24", "10.2.0.0/24"))
+        self.k.add(*SAS, *both_modes(K, X, "10.1.0.0/24", "10.2.0.0/24"))
         self.wire.flush()
 
     def burst_out(self):

@@ -21,7 +21,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import ipsec                                                    # noqa: E402
 from card import drivers, engines                               # noqa: E402
-from ipsec import SA, Kipsec, Moves, Policy, Xfrm, alg, auth, transport, tunnel     # noqa: E402
+from ipsec import SA, Kipsec, Moves, Xfrm, alg, auth, both_modes    # noqa: E402
 from ktap import Skip, check, equal, run                        # noqa: E402
 from netns import pair, wait_for                                # noqa: E402
 from traffic import Ping, Udp, tcp_copy                         # noqa: E402
@@ -34,19 +34,12 @@ HASHES = {"hmac-sha1": hashlib.sha1, "hmac-sha256": hashlib.sha256}
 BURST = 30
 
 
-def policies(own, peer, ownnet, peernet):
-    return [Policy(own, peer, "out", requests=[transport()]),
-            Policy(peer, own, "in", requests=[transport()]),
-            Policy(ownnet, peernet, "out", requests=[tunnel(own, peer)]),
-            Policy(peernet, ownnet, "in", requests=[tunnel(peer, own)])]
-
-
 class Bench:
     def __init__(self, lab):
         self.lab, self.k, self.x, self.wire = lab, Kipsec(lab["k"]), Xfrm(lab["x"]), Capture(lab)
         self.udp = {"k": Udp(lab["k"], K, PORT), "x": Udp(lab["x"], X, PORT)}
-        self.k.add(*policies(K, X, "10.1.0.0/24", "10.2.0.0/24"))
-        self.x.add(*policies(X, K, "10.2.0.0/24", "10.1.0.0/24"))
+        self.k.add(*both_modes(K, X, "10.1.0.0/24", "10.2.0.0/24"))
+        self.x.add(*both_modes(X, K, "10.2.0.0/24", "10.1.0.0/24"))
 
     def sas(self, window, extra):
         algs = (alg("aes-cbc", 128), self.hash)
