@@ -7,6 +7,8 @@
 
 #include "lane.h"
 
+#define HOME_STAY	(HZ / 20)
+
 static struct workqueue_struct *wq;
 
 static void lane_release_work(struct work_struct *work);
@@ -18,6 +20,7 @@ struct kipsec_lane *kipsec_lane_alloc(gfp_t gfp)
 	if (!lane)
 		return NULL;
 	spin_lock_init(&lane->lock);
+	lane->left = jiffies - HOME_STAY - 1;
 	INIT_LIST_HEAD(&lane->order);
 	INIT_LIST_HEAD(&lane->todo);
 	INIT_LIST_HEAD(&lane->turn);
@@ -35,7 +38,8 @@ bool kipsec_lane_enter(struct kipsec_lane *lane, struct kipsec_job *job)
 	room = lane->len < KIPSEC_LANE_MAX;
 	if (room) {
 		kipsec_job_part(job);
-		if (!lane->len)
+		/* What went a moment ago may still be in a queue there. */
+		if (!lane->len && time_after(jiffies, lane->left + HOME_STAY))
 			lane->home = smp_processor_id();
 		list_add_tail(&job->order, &lane->order);
 		/* Not under the lock: readers that skip the lane if it is empty. */
@@ -67,6 +71,7 @@ static void lane_release(struct kipsec_lane *lane)
 		spin_lock(&lane->lock);
 		/* Only now: who finds the lane empty must not overtake it. */
 		WRITE_ONCE(lane->len, lane->len - 1);
+		lane->left = jiffies;
 	}
 	lane->releasing = false;
 	spin_unlock(&lane->lock);

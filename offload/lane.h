@@ -5,10 +5,10 @@
  * A packet whose cipher answers at once never comes here. Where a card or
  * another core does the work, the job enters the SA's lane before it is given
  * away, and leaves it by job->done() in the order in which it entered, however
- * the answers come. That happens on one processor, the one where the oldest job
+ * the answers come. That happens on one processor, the one where the first job
  * entered: from two, packets would overtake each other in the queues behind us.
- * So the wire, and the replay window, see no other order than they would with
- * one core.
+ * It moves to another only when there was nothing to do for a while. So the wire,
+ * and the replay window, see no other order than they would with one core.
  */
 #ifndef _KIPSEC_LANE_H
 #define _KIPSEC_LANE_H
@@ -31,6 +31,7 @@ struct kipsec_card;
  * @releasing: somebody calls done(), or will soon; there is one at a time
  * @cost: nanoseconds that the cipher takes for a packet, averaged; not locked
  * @home: processor where it happens
+ * @left: when the last job left, jiffies
  * @release: does it there, when a job is finished elsewhere
  * @order: all jobs, oldest first, by their @order
  * @todo: jobs that nobody works on yet, oldest first, by their @todo
@@ -44,6 +45,7 @@ struct kipsec_lane {
 	bool			releasing;
 	u32			cost;
 	int			home;
+	unsigned long		left;
 	struct work_struct	release;
 	struct list_head	order;
 	struct list_head	todo;

@@ -25,7 +25,7 @@ from card import AUTHENC, CBC, GCM, LONG, Card, engines, patience       # noqa: 
 from ipsec import SA, Kipsec, Moves, Policy, Xfrm, transport    # noqa: E402
 from ktap import check, equal, run                              # noqa: E402
 from netns import pair, wait_for                                # noqa: E402
-from traffic import Udp                                         # noqa: E402
+from traffic import Udp, one_processor                          # noqa: E402
 from wire import ESP, Capture, Injector, fill, ip4              # noqa: E402
 
 K, X, PORT = "10.0.0.1", "10.0.0.2", 4000
@@ -365,7 +365,7 @@ PARTS = {GCM: (late, disorder, errs, errs_in_a_row, icv, full, mute, goes),
 
 def engine(tap):
     ipsec.loaded()
-    with pair() as lab:
+    with pair() as lab, one_processor():
         b = Bench(lab)
         tap.on_failure.append(b.k.state)
         tap.on_failure.append(lambda: ["%#x: %s" % row for row in engines(lab["k"]).items()])

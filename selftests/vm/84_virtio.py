@@ -24,7 +24,7 @@ from card import drivers, engines                               # noqa: E402
 from ipsec import SA, Kipsec, Moves, Xfrm, alg, auth, both_modes    # noqa: E402
 from ktap import Skip, check, equal, run                        # noqa: E402
 from netns import pair, wait_for                                # noqa: E402
-from traffic import Ping, Udp, tcp_copy                         # noqa: E402
+from traffic import Ping, Udp, one_processor, tcp_copy          # noqa: E402
 from virtio import DRIVER, Cards                                # noqa: E402
 from wire import ESP, UDP, Capture, fill                        # noqa: E402
 
@@ -260,7 +260,7 @@ def unplug(tap, b, cards):
 
 def virtio(tap):
     ipsec.loaded()
-    with pair() as lab:
+    with pair() as lab, one_processor():
         b = Bench(lab)
         # The card's driver offers RSA too, with raw padding that QEMU does not know: while
         # it is there, no signed module loads. So all that is needed comes before.

@@ -8,7 +8,6 @@
 # namespace, the module or a processor goes, and between two SAs in turn.
 #
 #	[k: kipsec] 10.0.0.1 ---- wire ---- 10.0.0.2 [x: xfrm]
-import contextlib
 import os
 import socket
 import struct
@@ -23,7 +22,7 @@ import ipsec                                                    # noqa: E402
 from ipsec import SA, Kipsec, Moves, Policy, Xfrm, transport    # noqa: E402
 from ktap import Skip, check, equal, run                        # noqa: E402
 from netns import pair, wait_for                                # noqa: E402
-from traffic import Udp, tcp_copy                               # noqa: E402
+from traffic import Udp, one_processor, tcp_copy                # noqa: E402
 from wire import ESP, Capture, fill                             # noqa: E402
 
 K, X, PORT, OTHER = "10.0.0.1", "10.0.0.2", 4000, 4001
@@ -105,17 +104,6 @@ class Bench:
 
 def number(n):
     return struct.pack("!I", n) + fill(SIZE - 4)
-
-
-@contextlib.contextmanager
-def one_processor():
-    """The sender's; whoever moves overtakes himself in the processor's queue."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {0})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def order(tap, b):
