@@ -110,6 +110,8 @@ bool kipsec_early_hold(struct kipsec_net *kn, const struct kipsec_sa *sa,
 		schedule_delayed_work(&early->work, LOOK_AGAIN);
 	}
 	spin_unlock(&early->held.lock);
+	if (taken)
+		kipsec_count(kn, KIPSEC_COUNT_IN_EARLY);
 	return taken;
 }
 

@@ -65,7 +65,7 @@ def waits(tap, b):
     for family in ENDS:
         with tap.case("IPv%d: packets wait for their SA, and come in, in order" % family):
             b.larval(family)
-            with Moves(b.k):
+            with Moves(b.k, InEarly=3):
                 b.arrive(1, 2, 3)
                 time.sleep(0.6)         # looked at twice meanwhile
             with Moves(b.k, InProtected=3):
@@ -108,12 +108,12 @@ def answered(tap, b):
 def ends(tap, b):
     with tap.case("more than %d for one SA are dropped; another SA's wait too" % HELD):
         b.larval()
-        with Moves(b.k, InSaState=3):
+        with Moves(b.k, InEarly=HELD, InSaState=3):
             b.arrive(*range(1, HELD + 4))
         first = b.sa
         b.sa = SA(b.sa.src, b.sa.dst, 0x4191, ipsec.NULL_SHA256)
         b.k.setkey("getspi %s;" % b.sa.ident)
-        with Moves(b.k):
+        with Moves(b.k, InEarly=1):
             b.arrive(21)
         with Moves(b.k, InProtected=1):
             b.complete()

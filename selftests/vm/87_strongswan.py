@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: full
+# Suite: core
 #
 # OpenIKED with kipsec and strongSwan with xfrm negotiate: neither daemon and
 # neither stack knows the other. Who begins, an address that changes, rekeying by
