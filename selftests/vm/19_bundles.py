@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: core debug
+# Suite: core
 #
 # Several requests in one policy, against xfrm: IPComp in ESP in AH, tunnels in
 # transport, both families. What does not shrink has an exact length on the wire,

@@ -320,8 +320,11 @@ def storm_namespace(b, card, dice, stack):
     some(b, dice.randrange(1, 30))
     for sock in b.udp.values():
         sock.close()            # it would keep the namespace
+    # A device waits for its packets; those of a silent card would take LONG.
+    answers = threading.Timer(dice.random(), card.does)
+    answers.start()
     b.lab.close()
-    card.does()
+    answers.join()
     b = Bench(stack.enter_context(pair()))
     b.use(GCM)
     return b
