@@ -39,13 +39,14 @@ static int unbinding(struct notifier_block *nb, unsigned long event, void *data)
 	return NOTIFY_DONE;
 }
 
-/* A block stands in one list only. */
-static struct notifier_block on_pci = { .notifier_call = unbinding };
+/* A block stands in one list only, hence another for PCI. */
 static struct notifier_block on_platform = { .notifier_call = unbinding };
 
 static int pci_watch(bool on)
 {
 #if IS_ENABLED(CONFIG_PCI)
+	static struct notifier_block on_pci = { .notifier_call = unbinding };
+
 	return on ? bus_register_notifier(&pci_bus_type, &on_pci) :
 		    bus_unregister_notifier(&pci_bus_type, &on_pci);
 #else
