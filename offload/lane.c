@@ -121,11 +121,15 @@ static void lane_crypt_done(kipsec_crypto_arg arg, int err)
 	local_bh_enable();
 }
 
-/* Several may do this at once, and who is overtaken is forgotten: a guess. */
+/*
+ * One packet that took very long, for the processor was taken away meanwhile,
+ * does not count more than four. Several may do this at once, and who is
+ * overtaken is forgotten.
+ */
 static void lane_learn(struct kipsec_lane *lane, u64 ns)
 {
 	u32 old = READ_ONCE(lane->cost);
-	u32 new = min_t(u64, ns, U32_MAX / 8);
+	u32 new = min_t(u64, ns, old ? old * 4ULL : ns);
 
 	WRITE_ONCE(lane->cost, old ? (old * 7ULL + new) / 8 : new);
 }

@@ -24,7 +24,7 @@ from card import drivers, engines                               # noqa: E402
 from ipsec import SA, Kipsec, Moves, Xfrm, alg, auth, both_modes    # noqa: E402
 from ktap import Skip, check, equal, run                        # noqa: E402
 from netns import pair, wait_for                                # noqa: E402
-from traffic import Ping, Udp, one_processor, tcp_copy          # noqa: E402
+from traffic import Ping, Udp, numbers, one_processor, tcp_copy     # noqa: E402
 from virtio import DRIVER, Cards                                # noqa: E402
 from wire import ESP, UDP, Capture, fill                        # noqa: E402
 
@@ -82,7 +82,7 @@ class Bench:
     def arrive(self, n):
         for end in ("x", "k"):
             got = self.udp[end].all(n, 5)
-            equal([struct.unpack_from("!I", d)[0] for d in got], list(range(n)), "at " + end)
+            equal(numbers(got, end), list(range(n)), "at " + end)
         seqs = [p.seq for p in self.wire.collect(2 * n, 5) if p.src == K]
         equal(seqs, list(range(1, n + 1)), "on the wire")
 
