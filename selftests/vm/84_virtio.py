@@ -138,7 +138,7 @@ class Traffic:
 def making(b):
     """SAs that ask for the card are made and deleted all the time, for a block."""
     sa = SA(K, X, OTHER, (alg("aes-cbc", 128), b.hash), extra="-driver " + DRIVER)
-    text = (b.k.sa_line(sa) + "delete %s;\n" % sa.ident) * 10
+    text = (b.k.sa_line(sa) + "delete %s;\n" % sa.ident) * 3
     over, said = threading.Event(), []
 
     def run_():
@@ -152,7 +152,7 @@ def making(b):
     finally:
         over.set()
         thread.join()
-    check(len(said) > 5, "only %d times" % len(said))
+    check(len(said) > 1, "only %d times" % len(said))
     equal(set(said), {""}, "what setkey says")
 
 
