@@ -448,11 +448,12 @@ static bool card_idle(struct kipsec_card *card)
 	return true;
 }
 
-/* All transforms of @owner's are given back; cards_lock held. */
+/* All transforms of @owner's are given back. */
 static void cards_depart(const struct module *owner)
 {
 	struct kipsec_card *card;
 
+	lockdep_assert_held(&cards_lock);
 	list_for_each_entry(card, &cards, all)
 		if (card->owner == owner) {
 			spin_lock_bh(&card->lock);
