@@ -228,3 +228,21 @@ unsigned int kipsec_check(struct kipsec_net *kn, struct sk_buff *skb,
 		kipsec_policy_used(*pol);
 	return forward ? vfwd : vin;
 }
+
+/*
+ * One request, one SA: then it does not depend on the packet whether they fit,
+ * unless nobody has said which mode the SA is of.
+ */
+void kipsec_check_remember(struct kipsec_net *kn, const struct sk_buff *skb,
+			   struct kipsec_sa *sa, unsigned long gen,
+			   struct kipsec_policy *found[KIPSEC_SLOTS])
+{
+	unsigned int i;
+
+	if (skb_sec_path(skb)->len != 1 || sa->mode == KIPSEC_MODE_ANY)
+		return;
+	for (i = 0; i < KIPSEC_SLOTS; i++)
+		if (found[i] && found[i]->nreq == 1 &&
+		    judge(found[i], skb) == KIPSEC_REASON_MAX)
+			kipsec_sa_remember(kn, &found[i]->req[0].cache, sa, gen);
+}

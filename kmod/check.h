@@ -5,11 +5,9 @@
 #ifndef _KIPSEC_CHECK_H
 #define _KIPSEC_CHECK_H
 
-#include <linux/types.h>
+#include "sad.h"
+#include "spd.h"
 
-struct kipsec_net;
-struct kipsec_policy;
-struct kipsec_sa;
 struct sk_buff;
 
 /** kipsec_tagged() - did our input let this packet in? (then it was checked) */
@@ -41,5 +39,37 @@ bool kipsec_tag(struct sk_buff *skb, struct kipsec_sa *sa);
 unsigned int kipsec_check(struct kipsec_net *kn, struct sk_buff *skb,
 			  struct kipsec_policy *in, struct kipsec_policy *fwd,
 			  struct kipsec_policy **pol);
+
+/**
+ * kipsec_check_recall() - is it known that a policy accepts what an SA brings?
+ * @kn: namespace
+ * @pol: a policy for input, or NULL, which accepts all
+ * @sa: the one SA that a packet passed
+ *
+ * Context: RCU read side.
+ */
+static inline bool kipsec_check_recall(const struct kipsec_net *kn,
+				       const struct kipsec_policy *pol,
+				       const struct kipsec_sa *sa)
+{
+	return !pol || (pol->nreq == 1 &&
+			kipsec_sa_recall(kn, &pol->req[0].cache) == sa);
+}
+
+/**
+ * kipsec_check_remember() - for kipsec_check_recall(), after kipsec_check()
+ * @kn: namespace
+ * @skb: was accepted
+ * @sa: the SA that it passed last
+ * @gen: kn->sa_gen before the check
+ * @found: policies that may have accepted it
+ *
+ * Only what is true of all packets of the SA is remembered.
+ *
+ * Context: RCU read side, BH off.
+ */
+void kipsec_check_remember(struct kipsec_net *kn, const struct sk_buff *skb,
+			   struct kipsec_sa *sa, unsigned long gen,
+			   struct kipsec_policy *found[KIPSEC_SLOTS]);
 
 #endif /* _KIPSEC_CHECK_H */

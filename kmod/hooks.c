@@ -31,6 +31,7 @@
 #include "output.h"
 #include "pmtu.h"
 #include "route.h"
+#include "shortcut.h"
 #include "sockpol.h"
 #include "stats.h"
 
@@ -258,23 +259,6 @@ static bool in_exempt(struct kipsec_net *kn, const struct sk_buff *skb)
 					    kipsec_sockpol_in(kn->net, skb, &up)));
 }
 
-/*
- * The packet has been checked by us. Where xfrm has no policies it would find
- * that out by a search, only because the packet has a secpath: spare it that
- * (IPv4 alone has a flag for this).
- */
-static void in_calm_xfrm(const struct net *net, struct sk_buff *skb)
-{
-	const struct netns_xfrm *xfrm = &net->xfrm;
-
-	if (!kipsec_is_ip6(skb) &&
-	    !READ_ONCE(xfrm->policy_count[XFRM_POLICY_IN]) &&
-	    !READ_ONCE(xfrm->policy_count[XFRM_POLICY_FWD]) &&
-	    xfrm->policy_default[XFRM_POLICY_IN] == XFRM_USERPOLICY_ACCEPT &&
-	    xfrm->policy_default[XFRM_POLICY_FWD] == XFRM_USERPOLICY_ACCEPT)
-		IPCB(skb)->flags |= IPSKB_NOPOLICY;
-}
-
 static noinline unsigned int in_judge(struct kipsec_net *kn,
 				      struct sk_buff *skb,
 				      const struct kipsec_flow *fl,
@@ -305,6 +289,24 @@ static noinline struct kipsec_sa *in_sa(struct kipsec_net *kn,
 	return kipsec_input_sa(kn, skb, up.off, up.proto);
 }
 
+/*
+ * A packet for an SA by which others came that were for this host, from the same
+ * device: it need not be routed, perhaps not even leave this hook.
+ */
+static noinline unsigned int in_protected(struct kipsec_net *kn,
+					  struct sk_buff *skb,
+					  struct kipsec_sa *sa)
+{
+	struct dst_entry *dst = kipsec_route_in(sa, skb);
+
+	if (!dst)
+		return NF_ACCEPT;
+	if (kipsec_shortcut_in(kn->net, skb, sa))
+		return kipsec_input_short(kn, sa, skb) ? NF_ACCEPT : NF_STOLEN;
+	skb_dst_set_noref(skb, dst);
+	return NF_ACCEPT;
+}
+
 static unsigned int hook_in(void *priv, struct sk_buff *skb,
 			    const struct nf_hook_state *state)
 {
@@ -316,16 +318,14 @@ static unsigned int hook_in(void *priv, struct sk_buff *skb,
 	if ((state->in->flags & IFF_LOOPBACK) || bridged_in(skb))
 		return NF_ACCEPT;
 	if (secpath_exists(skb) && kipsec_tagged(skb)) {
-		in_calm_xfrm(state->net, skb);
+		kipsec_calm_xfrm(state->net, skb);
 		return NF_ACCEPT;
 	}
 	if (!kipsec_whole(state->net, skb, KIPSEC_DEFRAG_IN))
 		return NF_STOLEN;
 	sa = kipsec_maybe_ipsec(skb) ? in_sa(kn, skb) : NULL;
-	if (sa) {
-		kipsec_route_early(sa, skb);
-		return NF_ACCEPT;
-	}
+	if (sa)
+		return in_protected(kn, skb, sa);
 	if (unlikely(!kipsec_flow_get(skb, &fl))) {
 		kipsec_drop(kn, skb, KIPSEC_DROP_IN_INNER, NULL, NULL);
 		return NF_STOLEN;

@@ -8,6 +8,7 @@
  * We stand before esp4 and its like in the stack's chains of handlers and answer
  * -EINVAL for an SPI that is not ours, so that the next in line is asked.
  */
+#include <net/addrconf.h>
 #include <net/ip.h>
 #include <net/ipv6.h>
 #include <net/protocol.h>
@@ -22,6 +23,7 @@
 #include "pmtu.h"
 #include "reinject.h"
 #include "route.h"
+#include "shortcut.h"
 #include "stats.h"
 #include "xform.h"
 
@@ -103,25 +105,31 @@ void kipsec_input_clear(struct kipsec_net *kn, struct kipsec_sa *sa,
 	kipsec_reinject(skb);
 }
 
+/* The packet in clear, or NULL: dropped. */
+static struct sk_buff *input_strip(struct kipsec_job *job)
+{
+	struct kipsec_sa *sa = job->sa;
+	int next = sa->xf->input_done(job), err;
+	enum kipsec_reason reason = job->reason;
+	struct sk_buff *skb = kipsec_job_put(job);
+
+	if (likely(next >= 0)) {
+		err = kipsec_pop(skb, next, sa);
+		if (likely(!err))
+			return skb;
+		reason = -1 - err;
+	}
+	kipsec_drop(sa->net, skb, reason, sa, NULL);
+	return NULL;
+}
+
 static void input_finish(struct kipsec_job *job)
 {
 	struct kipsec_sa *sa = job->sa;
-	struct kipsec_net *kn = sa->net;
-	int next = sa->xf->input_done(job);
-	enum kipsec_reason reason = job->reason;
-	struct sk_buff *skb = kipsec_job_put(job);
-	int err;
+	struct sk_buff *skb = input_strip(job);
 
-	if (unlikely(next < 0)) {
-		kipsec_drop(kn, skb, reason, sa, NULL);
-		return;
-	}
-	err = kipsec_pop(skb, next, sa);
-	if (unlikely(err)) {
-		kipsec_drop(kn, skb, -1 - err, sa, NULL);
-		return;
-	}
-	kipsec_input_clear(kn, sa, skb);
+	if (likely(skb))
+		kipsec_input_clear(sa->net, sa, skb);
 }
 
 static void input_fail(struct kipsec_job *job)
@@ -147,16 +155,16 @@ static void input_resume(struct kipsec_job *job, int err)
 	dev_put(dev);
 }
 
-static void input_sa(struct kipsec_net *kn, struct kipsec_sa *sa,
-		     struct sk_buff *skb)
+/* The cipher has done its work, or NULL: it will, or the packet was dropped. */
+static struct kipsec_job *input_begin(struct kipsec_sa *sa, struct sk_buff *skb)
 {
 	struct kipsec_job *job;
 	int err;
 
 	job = kipsec_job_get(skb);
 	if (unlikely(!job)) {
-		kipsec_drop(kn, skb, KIPSEC_DROP_IN_NOMEM, sa, NULL);
-		return;
+		kipsec_drop(sa->net, skb, KIPSEC_DROP_IN_NOMEM, sa, NULL);
+		return NULL;
 	}
 	job->sa = sa;
 	job->path[0] = sa;
@@ -166,9 +174,161 @@ static void input_sa(struct kipsec_net *kn, struct kipsec_sa *sa,
 	job->done = input_resume;
 	err = sa->xf->input(job);
 	if (likely(!err))
-		input_finish(job);
-	else if (err != -EINPROGRESS)
+		return job;
+	if (err != -EINPROGRESS)
 		input_fail(job);
+	return NULL;
+}
+
+static void input_sa(struct kipsec_sa *sa, struct sk_buff *skb)
+{
+	struct kipsec_job *job = input_begin(sa, skb);
+
+	if (likely(job))
+		input_finish(job);
+}
+
+/* --- the shortcut ---------------------------------------------------------- */
+
+/*
+ * Nothing that the stack does with a packet before PRE_ROUTING is needed for this
+ * one: its header is plain and sound, and what is inside is not ours, nor would it
+ * be joined with others.
+ */
+static bool plain4(struct sk_buff *skb)
+{
+	const struct iphdr *iph = ip_hdr(skb);
+
+	return iph->ihl == 5 && !ip_is_fragment(iph) &&
+	       !ip_fast_csum(iph, 5);
+}
+
+/* The stack refuses some addresses, by which groups and this host are known. */
+static bool odd_address6(const struct in6_addr *addr)
+{
+	return ipv6_addr_is_multicast(addr) ||
+	       !(addr->s6_addr32[0] | addr->s6_addr32[1]);
+}
+
+static bool plain6(struct sk_buff *skb)
+{
+	const struct ipv6hdr *ip6 = ipv6_hdr(skb);
+
+	return !kipsec_is_extension(ip6->nexthdr) && !odd_address6(&ip6->saddr) &&
+	       !odd_address6(&ip6->daddr);
+}
+
+static bool plain(struct sk_buff *skb, bool ip6)
+{
+	return kipsec_is_ip6(skb) == ip6 && (ip6 ? plain6(skb) : plain4(skb)) &&
+	       !kipsec_maybe_ipsec(skb) && !kipsec_is_ipip(skb) &&
+	       !kipsec_reinject_joins(skb);
+}
+
+/* What the stack counts where the packet does not pass: one out, another in. */
+static void count_passage(struct net *net, const struct sk_buff *skb)
+{
+#if IS_ENABLED(CONFIG_IPV6)
+	struct inet6_dev *idev;
+
+	if (kipsec_is_ip6(skb)) {
+		idev = __in6_dev_get(skb->dev);
+		__IP6_INC_STATS(net, idev, IPSTATS_MIB_INDELIVERS);
+		__IP6_UPD_PO_STATS(net, idev, IPSTATS_MIB_IN, skb->len);
+		return;
+	}
+#endif
+	__IP_INC_STATS(net, IPSTATS_MIB_INDELIVERS);
+	__IP_UPD_PO_STATS(net, IPSTATS_MIB_IN, skb->len);
+}
+
+/* As a packet that has just come in. */
+static void set_cb(struct sk_buff *skb)
+{
+	if (kipsec_is_ip6(skb)) {
+		IP6CB(skb)->iif = skb->dev->ifindex;
+		IP6CB(skb)->nhoff = offsetof(struct ipv6hdr, nexthdr);
+	} else {
+		IPCB(skb)->iif = skb->skb_iif;
+	}
+	skb->pkt_type = PACKET_HOST;
+}
+
+/*
+ * Does policy want it so? What policies said of packets of this SA is remembered;
+ * else the check itself is asked, which wants the tag.
+ */
+static unsigned int check_here(struct kipsec_net *kn, struct kipsec_sa *sa,
+			       struct sk_buff *skb, struct kipsec_policy **pol)
+{
+	struct kipsec_policy *found[KIPSEC_SLOTS] KIPSEC_NOT_ZEROED;
+	struct kipsec_flow fl KIPSEC_NOT_ZEROED;
+	unsigned long gen = READ_ONCE(kn->sa_gen);
+	unsigned int reason;
+	bool known;
+
+	if (unlikely(!kipsec_flow_get(skb, &fl)))
+		return KIPSEC_DROP_IN_INNER;
+	kipsec_spd_lookup_in(kn, &fl, found);
+	known = kipsec_check_recall(kn, found[0], sa) &&
+		kipsec_check_recall(kn, found[1], sa);
+	if (!known || !kipsec_shortcut_tag(kn->net, kn, kipsec_is_ip6(skb))) {
+		if (!kipsec_tag(skb, sa))
+			return KIPSEC_DROP_IN_NOMEM;
+		kipsec_calm_xfrm(kn->net, skb);
+	}
+	if (likely(known)) {
+		*pol = found[0] ?: found[1];
+		if (*pol)
+			kipsec_policy_used(*pol);
+		return KIPSEC_REASON_MAX;
+	}
+	reason = kipsec_check(kn, skb, found[0], found[1], pol);
+	if (reason == KIPSEC_REASON_MAX)
+		kipsec_check_remember(kn, skb, sa, gen, found);
+	return reason;
+}
+
+static bool clear_here(struct kipsec_net *kn, struct kipsec_sa *sa,
+		       struct sk_buff *skb)
+{
+	struct kipsec_policy *pol = NULL;
+	unsigned int reason;
+
+	scrub(skb);
+	set_cb(skb);
+	reason = check_here(kn, sa, skb, &pol);
+	if (unlikely(reason != KIPSEC_REASON_MAX)) {
+		kipsec_drop(kn, skb, reason, sa, pol);
+		return false;
+	}
+	kipsec_count(kn, KIPSEC_COUNT_IN_PROTECTED);
+	kipsec_count(kn, KIPSEC_COUNT_IN_SHORT);
+	count_passage(kn->net, skb);
+	if (unlikely(READ_ONCE(kn->knobs.mss_clamp)))
+		kipsec_mss_in(kn, skb);
+	return true;
+}
+
+bool kipsec_input_short(struct kipsec_net *kn, struct kipsec_sa *sa,
+			struct sk_buff *skb)
+{
+	bool ip6 = kipsec_is_ip6(skb);
+	struct kipsec_job *job;
+	struct sk_buff *clear;
+
+	if (!kipsec_sa_usable(sa) || sa->dir == IPSEC_DIR_OUTBOUND)
+		return true;
+	__skb_pull(skb, kipsec_ip_header(ip6 ? AF_INET6 : AF_INET));
+	job = input_begin(sa, skb);
+	clear = likely(job) ? input_strip(job) : NULL;
+	if (unlikely(!clear))
+		return false;
+	/* The hook's caller goes on with the packet that it knows. */
+	if (likely(clear == skb && plain(skb, ip6)))
+		return clear_here(kn, sa, skb);
+	kipsec_input_clear(kn, sa, clear);
+	return false;
 }
 
 /* --- the stack's side ---------------------------------------------------- */
@@ -189,7 +349,7 @@ void kipsec_input_protected(struct kipsec_net *kn, struct kipsec_sa *sa,
 	else if (unlikely(sa->natt.type != encap))
 		kipsec_drop(kn, skb, KIPSEC_DROP_IN_ENCAP, sa, NULL);
 	else
-		input_sa(kn, sa, skb);
+		input_sa(sa, skb);
 }
 
 static int receive(struct sk_buff *skb, u8 proto, int encap)

@@ -49,6 +49,19 @@ void kipsec_input_clear(struct kipsec_net *kn, struct kipsec_sa *sa,
 void kipsec_input_protected(struct kipsec_net *kn, struct kipsec_sa *sa,
 			    struct sk_buff *skb, int encap);
 
+/**
+ * kipsec_input_short() - decapsulate a packet that is still in a hook
+ * @kn: the namespace
+ * @sa: the SA that it names
+ * @skb: ESP right behind a header without options; kipsec_shortcut_in() allows it
+ *
+ * Context: BH off, RCU read side, in PRE_ROUTING.
+ * Return: true if @skb goes on from there, in clear as a rule; false if it is
+ * gone, or will come back later by the long way.
+ */
+bool kipsec_input_short(struct kipsec_net *kn, struct kipsec_sa *sa,
+			struct sk_buff *skb);
+
 /** kipsec_input_start() - take ESP, AH and IPComp from the stack; once per module load */
 int kipsec_input_start(void);
 

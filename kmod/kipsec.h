@@ -60,6 +60,7 @@ struct kipsec_knobs {
  *	takes it
  * @spd: policies (spd.c)
  * @sad: security associations (sad.c)
+ * @sa_gen: generation of the answers that @sad has given (sad.c)
  * @expire: deadlines of both (expire.c)
  * @acquires: SAs that policies want (acquire.c)
  * @early: packets that wait for a larval SA (early.c)
@@ -76,6 +77,7 @@ struct kipsec_net {
 	struct mutex			cfg;	/* of every change */
 	struct kipsec_spd		*spd;
 	struct kipsec_sad		*sad;
+	unsigned long			sa_gen;
 	struct kipsec_expire		*expire;
 	struct kipsec_acquires		*acquires;
 	struct kipsec_early		*early;

@@ -334,14 +334,6 @@ static int pop_transport(struct sk_buff *skb, u8 next)
 	return 0;
 }
 
-/* Packet sockets read the protocol out of the link-layer header. */
-static void pop_mac(struct sk_buff *skb)
-{
-	skb_mac_header_rebuild(skb);
-	if (skb->mac_len == ETH_HLEN)
-		eth_hdr(skb)->h_proto = skb->protocol;
-}
-
 int kipsec_pop(struct sk_buff *skb, u8 next, const struct kipsec_sa *sa)
 {
 	bool inner = next == IPPROTO_IPIP ||
@@ -361,6 +353,5 @@ int kipsec_pop(struct sk_buff *skb, u8 next, const struct kipsec_sa *sa)
 		return err;
 	skb_set_transport_header(skb, kipsec_ip_header(ip_hdr(skb)->version == 6 ?
 						       AF_INET6 : AF_INET));
-	pop_mac(skb);
 	return 0;
 }

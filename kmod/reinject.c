@@ -10,6 +10,7 @@
  * for all that follows. The rest goes straight on, in the same stack frame: a
  * second pass through the backlog would cost more than it gains.
  */
+#include <linux/etherdevice.h>
 #include <linux/ip.h>
 #include <linux/netdevice.h>
 #include <linux/percpu.h>
@@ -17,7 +18,6 @@
 #include <net/gro_cells.h>
 
 #include "compat/compat.h"
-#include "header.h"
 #include "reinject.h"
 
 #define MAX_DEPTH	2	/* tunnels within tunnels on one kernel stack */
@@ -26,12 +26,19 @@ static struct gro_cells cells;
 static struct net_device *cells_dev;
 static DEFINE_PER_CPU(unsigned int, depth);
 
+/* Packet sockets read the protocol out of the link-layer header. */
+static void pull_mac(struct sk_buff *skb)
+{
+	skb_mac_header_rebuild(skb);
+	if (skb->mac_len == ETH_HLEN)
+		eth_hdr(skb)->h_proto = skb->protocol;
+}
+
 void kipsec_reinject(struct sk_buff *skb)
 {
+	pull_mac(skb);
 	skb->pkt_type = PACKET_HOST;
-	if ((kipsec_is_ip6(skb) ? ipv6_hdr(skb)->nexthdr :
-				  ip_hdr(skb)->protocol) == IPPROTO_TCP &&
-	    (skb->dev->features & NETIF_F_GRO)) {
+	if (kipsec_reinject_joins(skb)) {
 		gro_cells_receive(&cells, skb);
 		return;
 	}

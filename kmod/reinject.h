@@ -5,7 +5,9 @@
 #ifndef _KIPSEC_REINJECT_H
 #define _KIPSEC_REINJECT_H
 
-struct sk_buff;
+#include <linux/netdevice.h>
+
+#include "header.h"
 
 /**
  * kipsec_reinject() - hand a decapsulated packet to the stack; consumes it
@@ -26,5 +28,14 @@ void kipsec_reinject_flush(void);
 int kipsec_reinject_start(void);
 /** kipsec_reinject_stop() - no packet is under way any more */
 void kipsec_reinject_stop(void);
+
+/** kipsec_reinject_joins() - would kipsec_reinject() join it with others? (GRO) */
+static inline bool kipsec_reinject_joins(const struct sk_buff *skb)
+{
+	u8 proto = kipsec_is_ip6(skb) ? ipv6_hdr(skb)->nexthdr :
+					ip_hdr(skb)->protocol;
+
+	return proto == IPPROTO_TCP && (skb->dev->features & NETIF_F_GRO);
+}
 
 #endif /* _KIPSEC_REINJECT_H */

@@ -279,13 +279,14 @@ void kipsec_route_learn(struct kipsec_sa *sa, const struct sk_buff *skb)
 	WRITE_ONCE(sa->in_ifindex, skb->skb_iif);
 }
 
-void kipsec_route_early(const struct kipsec_sa *sa, struct sk_buff *skb)
+struct dst_entry *kipsec_route_in(const struct kipsec_sa *sa,
+				  const struct sk_buff *skb)
 {
 	struct dst_entry *dst = rcu_dereference(sa->in_dst);
 
-	if (dst && READ_ONCE(sa->in_ifindex) == skb->skb_iif &&
-	    !skb_dst(skb) && dst_check(dst, READ_ONCE(sa->in_cookie)))
-		skb_dst_set_noref(skb, dst);
+	if (!dst || READ_ONCE(sa->in_ifindex) != skb->skb_iif || skb_dst(skb))
+		return NULL;
+	return dst_check(dst, READ_ONCE(sa->in_cookie));
 }
 
 /*

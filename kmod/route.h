@@ -47,15 +47,19 @@ unsigned int kipsec_route_mtu(const struct kipsec_sa *sa,
 void kipsec_route_learn(struct kipsec_sa *sa, const struct sk_buff *skb);
 
 /**
- * kipsec_route_early() - spare a packet the look-up of its way in
+ * kipsec_route_in() - the remembered route of packets for an SA
  * @sa: the SA for which it claims to be
- * @skb: without a route; gets the remembered one if it came from the same device
+ * @skb: has come in, and not been routed
  *
- * As the stack does it for packets of connected sockets (early demux).
+ * It may be set as the packet's own, as the stack does it for packets of connected
+ * sockets (early demux).
  *
- * Context: RCU read side.
+ * Context: RCU read side; valid in it, no reference taken.
+ * Return: a route to this host, by which packets for @sa came from the same
+ * device, or NULL.
  */
-void kipsec_route_early(const struct kipsec_sa *sa, struct sk_buff *skb);
+struct dst_entry *kipsec_route_in(const struct kipsec_sa *sa,
+				  const struct sk_buff *skb);
 
 /** kipsec_route_start() - watch for devices that go away; once per load */
 int kipsec_route_start(void);

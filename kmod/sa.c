@@ -181,7 +181,7 @@ static void sa_review(struct kipsec_net *kn, struct kipsec_sa *sa)
 		   sa->state != KIPSEC_SA_LARVAL) {
 		sa->soft_told = true;
 		WRITE_ONCE(sa->state, KIPSEC_SA_DYING);
-		kipsec_sad_changed(kn->sad);
+		kipsec_sad_changed(kn);
 		kipsec_sa_judge(kn, sa);	/* the hard limit is next */
 		if (events)
 			events->expired(kn, sa, false);
@@ -266,7 +266,7 @@ void kipsec_sa_set_lifetime(struct kipsec_sa *sa,
 		return;
 	if (sa->state == KIPSEC_SA_DYING) {
 		WRITE_ONCE(sa->state, KIPSEC_SA_MATURE);
-		kipsec_sad_changed(sa->net->sad);
+		kipsec_sad_changed(sa->net);
 	}
 	/*
 	 * Limits that are already behind are acted upon by the worker, so that

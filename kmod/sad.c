@@ -17,8 +17,8 @@
  * without one.
  *
  * Remembered answers. A policy request remembers the SA it found, together with
- * sad->gen. Every change that could alter an answer (an SA comes, goes, or
- * starts dying) raises gen under cache_lock; an answer is written under the same
+ * kn->sa_gen. Every change that could alter an answer (an SA comes, goes, or
+ * starts dying) raises it under cache_lock; an answer is written under the same
  * lock and only if gen still is what it was before the look-up. Hence a
  * remembered SA whose gen agrees was in the data base after the last removal,
  * and lives at least until the reader's RCU section ends. In the same way each
@@ -107,12 +107,27 @@ static const struct rhashtable_params spi_params = {
 	.automatic_shrinking = true,
 };
 
-void kipsec_sad_changed(struct kipsec_sad *sad)
+void kipsec_sad_changed(struct kipsec_net *kn)
 {
-	spin_lock_bh(&sad->cache_lock);
+	spin_lock_bh(&kn->sad->cache_lock);
 	/* Who sees it sees the tables without what has left them. */
-	smp_store_release(&sad->gen, sad->gen + 1);
-	spin_unlock_bh(&sad->cache_lock);
+	smp_store_release(&kn->sa_gen, kn->sa_gen + 1);
+	spin_unlock_bh(&kn->sad->cache_lock);
+}
+
+void kipsec_sa_remember(struct kipsec_net *kn, struct kipsec_sa_cache *cache,
+			struct kipsec_sa *sa, unsigned long gen)
+{
+	struct kipsec_sad *sad = kn->sad;
+
+	if (!spin_trylock(&sad->cache_lock))
+		return;
+	if (kn->sa_gen == gen) {
+		rcu_assign_pointer(cache->sa, sa);
+		/* Pairs with the acquire in kipsec_sa_recall(). */
+		smp_store_release(&cache->gen, gen);
+	}
+	spin_unlock(&sad->cache_lock);
 }
 
 /* --- coming and going ---------------------------------------------------- */
@@ -156,7 +171,7 @@ static void sad_enter(struct kipsec_net *kn, struct kipsec_sa *sa)
 	refcount_inc(&sa->refs);
 	sa->listed = true;
 	kn->sad->count++;
-	kipsec_sad_changed(kn->sad);
+	kipsec_sad_changed(kn);
 	kipsec_sa_judge(kn, sa);
 }
 
@@ -167,7 +182,7 @@ static void sad_leave(struct kipsec_net *kn, struct kipsec_sa *sa)
 	sa->listed = false;
 	kn->sad->count--;
 	kipsec_deadline_set(kn, &sa->deadline, 0);
-	kipsec_sad_changed(kn->sad);
+	kipsec_sad_changed(kn);
 	kipsec_sa_put(sa);
 }
 
@@ -250,7 +265,7 @@ int kipsec_sad_move(struct kipsec_net *kn, struct kipsec_sa *sa,
 		return -EEXIST;
 	rhashtable_remove_fast(&sad->by_id, &sa->by_id, id_params);
 	kipsec_sad_part(sad, sa);
-	kipsec_sad_changed(sad);
+	kipsec_sad_changed(kn);
 	synchronize_rcu();
 
 	sa->id = id;
@@ -265,7 +280,7 @@ int kipsec_sad_move(struct kipsec_net *kn, struct kipsec_sa *sa,
 		kipsec_sad_part(sad, sa);
 		goto lost;
 	}
-	kipsec_sad_changed(sad);
+	kipsec_sad_changed(kn);
 	return 0;
 
 lost:
@@ -309,7 +324,7 @@ struct kipsec_sa *kipsec_sad_lookup(struct kipsec_net *kn,
 	struct kipsec_sad *sad = kn->sad;
 	struct kipsec_sad_last *last = last_of(sad);
 	/* Pairs with the release in kipsec_sad_changed(). */
-	unsigned long gen = smp_load_acquire(&sad->gen);
+	unsigned long gen = smp_load_acquire(&kn->sa_gen);
 	struct kipsec_sa *sa;
 
 	sa = rhashtable_lookup(&sad->by_id, id, id_params);
@@ -324,7 +339,7 @@ struct kipsec_sa *kipsec_sad_last(struct kipsec_net *kn)
 {
 	const struct kipsec_sad_last *last = last_of(kn->sad);
 
-	if (!last || last->gen != READ_ONCE(kn->sad->gen))
+	if (!last || last->gen != READ_ONCE(kn->sa_gen))
 		return NULL;
 	return last->sa;
 }
@@ -430,7 +445,7 @@ int kipsec_sad_init(struct kipsec_net *kn)
 		kfree(sad);
 		return -ENOMEM;
 	}
-	sad->gen = 1;
+	kn->sa_gen = 1;
 	spin_lock_init(&sad->cache_lock);
 	INIT_LIST_HEAD(&sad->larvals);
 	init_llist_head(&sad->events);

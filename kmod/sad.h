@@ -487,6 +487,37 @@ struct kipsec_sa_cache {
 };
 
 /**
+ * kipsec_sa_recall() - what was remembered and still holds
+ * @kn: the namespace
+ * @cache: where
+ *
+ * Context: RCU read side.
+ * Return: an SA that is in the data base, usable or not, or NULL.
+ */
+static inline struct kipsec_sa *
+kipsec_sa_recall(const struct kipsec_net *kn, const struct kipsec_sa_cache *cache)
+{
+	/* Pairs with kipsec_sa_remember(): an SA as new as the generation. */
+	if (unlikely(smp_load_acquire(&cache->gen) != READ_ONCE(kn->sa_gen)))
+		return NULL;
+	return rcu_dereference(cache->sa);
+}
+
+/**
+ * kipsec_sa_remember() - keep an answer for the next packet
+ * @kn: the namespace
+ * @cache: where
+ * @sa: the answer
+ * @gen: kn->sa_gen as it was before @sa was looked for
+ *
+ * Nothing happens if the data base has changed, or somebody else is at it.
+ *
+ * Context: RCU read side, BH off.
+ */
+void kipsec_sa_remember(struct kipsec_net *kn, struct kipsec_sa_cache *cache,
+			struct kipsec_sa *sa, unsigned long gen);
+
+/**
  * kipsec_sad_choose() - the SA for output, newest mature first
  * @kn: the namespace
  * @want: what is asked for

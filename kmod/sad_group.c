@@ -237,29 +237,18 @@ struct kipsec_sa *kipsec_sad_choose(struct kipsec_net *kn,
 				    const struct kipsec_sa_want *want,
 				    struct kipsec_sa_cache *cache)
 {
-	struct kipsec_sad *sad = kn->sad;
-	unsigned long gen = READ_ONCE(sad->gen);
+	unsigned long gen = READ_ONCE(kn->sa_gen);
+	struct kipsec_sa *sa = kipsec_sa_recall(kn, cache);
 	struct pick p = { .kn = kn, .cpu = -1 };
-	struct kipsec_sa *sa;
 
-	/* Pairs with the release below: an SA as new as the generation. */
-	if (likely(smp_load_acquire(&cache->gen) == gen)) {
-		sa = rcu_dereference(cache->sa);
-		if (sa && kipsec_sa_usable(sa) &&
-		    kipsec_addr_equal(&sa->id.dst, &want->dst, want->family) &&
-		    kipsec_addr_equal(&sa->src, &want->src, want->family))
-			return sa;
-	}
+	if (sa && kipsec_sa_usable(sa) &&
+	    kipsec_addr_equal(&sa->id.dst, &want->dst, want->family) &&
+	    kipsec_addr_equal(&sa->src, &want->src, want->family))
+		return sa;
 	sa = search(&p, want);
 	/* What holds for one processor is not remembered for all. */
-	if (sa && p.cpu < 0 && spin_trylock(&sad->cache_lock)) {
-		if (sad->gen == gen) {
-			rcu_assign_pointer(cache->sa, sa);
-			/* Pairs with the acquire above. */
-			smp_store_release(&cache->gen, gen);
-		}
-		spin_unlock(&sad->cache_lock);
-	}
+	if (sa && p.cpu < 0)
+		kipsec_sa_remember(kn, cache, sa, gen);
 	return sa;
 }
 

@@ -16,7 +16,7 @@
  * struct kipsec_sad_last - the SA that a CPU found last by its id; with
  *	softirqs off
  * @sa: the SA
- * @gen: it is still there as long as kipsec_sad.gen is this
+ * @gen: it is still there as long as kipsec_net.sa_gen is this
  */
 struct kipsec_sad_last {
 	struct kipsec_sa	*sa;
@@ -31,7 +31,6 @@ struct kipsec_sad_last {
  * @by_serial: all SAs in order of creation, for dumps
  * @last_serial: the newest
  * @count: SAs in the data base
- * @gen: see above; starts at 1 so that an empty cache never agrees
  * @cache_lock: of remembered answers
  * @last: a remembered answer of each CPU
  * @larvals: SAs that wait for their keys
@@ -46,8 +45,7 @@ struct kipsec_sad {
 	struct xarray		by_serial;
 	unsigned long		last_serial;
 	unsigned int		count;
-	unsigned long		gen;
-	spinlock_t		cache_lock;	/* of gen and what it guards */
+	spinlock_t		cache_lock;	/* of kipsec_net.sa_gen and what it guards */
 	struct kipsec_sad_last __percpu	*last;
 	struct list_head	larvals;
 	struct llist_head	events;
@@ -56,7 +54,7 @@ struct kipsec_sad {
 };
 
 /** kipsec_sad_changed() - whatever was remembered is to be looked up again */
-void kipsec_sad_changed(struct kipsec_sad *sad);
+void kipsec_sad_changed(struct kipsec_net *kn);
 
 int kipsec_sad_groups_init(struct kipsec_sad *sad);
 

@@ -60,7 +60,7 @@ enum kipsec_level {
  * @reqid: 0 none
  * @src: tunnel: outer source
  * @dst: tunnel: outer destination
- * @cache: the SA found last (output)
+ * @cache: the SA found last (output), or that is known to do (input)
  */
 struct kipsec_request {
 	u8			proto;

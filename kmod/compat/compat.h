@@ -23,6 +23,36 @@
 #include <net/gso.h>
 #endif
 
+#ifdef KIPSEC_HAS_NET_RPS
+#include <net/rps.h>
+#endif
+
+/* Has the administrator asked for packets to be spread over processors? */
+static inline bool kipsec_rps(void)
+{
+#ifdef CONFIG_RPS
+	return static_branch_unlikely(&rps_needed);
+#else
+	return false;
+#endif
+}
+
+/* Traffic control, BPF and firewalls where a device delivers packets. */
+static inline bool kipsec_ingress(const struct net_device *dev)
+{
+#ifdef CONFIG_NETFILTER_INGRESS
+	if (rcu_access_pointer(dev->nf_hooks_ingress))
+		return true;
+#endif
+#if defined(CONFIG_NET_XGRESS)
+	return rcu_access_pointer(dev->tcx_ingress);
+#elif defined(CONFIG_NET_CLS_ACT)
+	return rcu_access_pointer(dev->miniq_ingress);
+#else
+	return false;
+#endif
+}
+
 /*
  * Kernels that clear all variables on the stack: not this one, on a path that
  * every packet takes, for it is filled in at once.

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * shortcut.h - what a packet may leave out because nobody would see it (floor 4).
+ *
+ * A protected packet for this host goes a long way: it is routed, passes LOCAL_IN,
+ * is given to raw sockets and to the handler of its protocol; decapsulated, it enters
+ * the stack once more where devices deliver, passes packet sockets, traffic control
+ * and PRE_ROUTING again. All that costs as much as the rest of its decapsulation, and
+ * is there for others: firewalls, captures. The kernel does say whether there are
+ * any. If there are none, the packet is decapsulated in the hook of PRE_ROUTING, and
+ * goes on from there in clear, as the packet that came.
+ *
+ * In the same way the tag that tells of the SA (check.c) is left off if nobody can
+ * ask for it: neither rules of a firewall, nor xfrm.
+ *
+ * All questions are asked for each packet. Whoever begins to look, sees the next one.
+ */
+#ifndef _KIPSEC_SHORTCUT_H
+#define _KIPSEC_SHORTCUT_H
+
+#include <linux/netdevice.h>
+#include <linux/netfilter.h>
+#include <net/l3mdev.h>
+#include <net/net_namespace.h>
+#include <net/raw.h>
+#include <net/rawv6.h>
+
+#include "compat/compat.h"
+#include "header.h"
+
+/* Packet sockets, traffic control and others where @dev delivers. */
+static inline bool kipsec_watched(const struct net *net, struct net_device *dev)
+{
+	return !hlist_empty(&net->packet.sklist) || dev_nit_active(dev) ||
+	       kipsec_ingress(dev) || rcu_access_pointer(dev->rx_handler) ||
+	       rcu_access_pointer(dev->xdp_prog) || netif_is_l3_slave(dev) || netif_is_l3_master(dev) ||
+	       kipsec_rps();	/* spreads packets in clear over processors */
+}
+
+/* Raw sockets get a copy of what the handler gets; some others share their list. */
+static inline bool kipsec_raw_sockets(const struct net *net, bool ip6, u8 proto)
+{
+	u32 hash = raw_hashfunc(net, proto);
+
+#if IS_ENABLED(CONFIG_IPV6)
+	if (ip6)
+		return !hlist_empty(&raw_v6_hashinfo.ht[hash]);
+#endif
+	return !hlist_empty(&raw_v4_hashinfo.ht[hash]);
+}
+
+static inline const struct nf_hook_entries *
+kipsec_chain(const struct net *net, bool ip6, unsigned int hook)
+{
+	return ip6 ? rcu_dereference(net->nf.hooks_ipv6[hook]) :
+		     rcu_dereference(net->nf.hooks_ipv4[hook]);
+}
+
+/* ESP at once behind the header, that neither a bridge nor anybody else marked. */
+static inline bool kipsec_simple_esp(const struct sk_buff *skb)
+{
+	const struct iphdr *iph = ip_hdr(skb);
+
+	return !skb->active_extensions &&
+	       (kipsec_is_ip6(skb) ? ipv6_hdr(skb)->nexthdr == IPPROTO_ESP :
+		iph->protocol == IPPROTO_ESP && iph->ihl == 5);
+}
+
+/**
+ * kipsec_shortcut_in() - may a packet be decapsulated in the hook of PRE_ROUTING?
+ * @net: the namespace
+ * @skb: came in, for this host
+ * @sa: the SA that it names
+ *
+ * Context: RCU read side, in that hook.
+ */
+static inline bool kipsec_shortcut_in(const struct net *net,
+				      const struct sk_buff *skb,
+				      const struct kipsec_sa *sa)
+{
+	bool ip6 = kipsec_is_ip6(skb);
+
+	return kipsec_simple_esp(skb) && !sa->natt.type && kipsec_chain(net, ip6, NF_INET_PRE_ROUTING)->num_hook_entries == 1 &&
+	       !kipsec_chain(net, ip6, NF_INET_LOCAL_IN) &&
+	       !kipsec_raw_sockets(net, ip6, IPPROTO_ESP) &&
+	       !kipsec_watched(net, skb->dev);
+}
+
+/**
+ * kipsec_xfrm_idle() - has xfrm nothing to say about packets that come in?
+ * @net: the namespace
+ *
+ * It would find that out by a search for each packet with a secpath.
+ */
+static inline bool kipsec_xfrm_idle(const struct net *net)
+{
+	const struct netns_xfrm *xfrm = &net->xfrm;
+
+	return !READ_ONCE(xfrm->policy_count[XFRM_POLICY_IN]) &&
+	       !READ_ONCE(xfrm->policy_count[XFRM_POLICY_FWD]) &&
+	       xfrm->policy_default[XFRM_POLICY_IN] == XFRM_USERPOLICY_ACCEPT &&
+	       xfrm->policy_default[XFRM_POLICY_FWD] == XFRM_USERPOLICY_ACCEPT;
+}
+
+/**
+ * kipsec_calm_xfrm() - the packet has been checked by us: xfrm need not
+ * @net: the namespace
+ * @skb: came in; tagged
+ *
+ * IPv4 alone has a flag for this.
+ */
+static inline void kipsec_calm_xfrm(const struct net *net, struct sk_buff *skb)
+{
+	if (!kipsec_is_ip6(skb) && kipsec_xfrm_idle(net))
+		IPCB(skb)->flags |= IPSKB_NOPOLICY;
+}
+
+/*
+ * Sets of rules come with data of their own, and may ask how a packet came in; hooks
+ * of the kernel's other parts (security labels, connection tracking) have none.
+ */
+static inline bool kipsec_rules(const struct nf_hook_entries *chain,
+				const void *ours)
+{
+	unsigned int i, n = chain ? chain->num_hook_entries : 0;
+
+	for (i = 0; i < n; i++)
+		if (chain->hooks[i].priv && chain->hooks[i].priv != ours)
+			return true;
+	return false;
+}
+
+/**
+ * kipsec_shortcut_tag() - will nobody ask how the packet came in?
+ * @net: the namespace
+ * @ours: data of our own hooks
+ * @ip6: of which family it is
+ *
+ * To be asked after kipsec_shortcut_in().
+ *
+ * Context: RCU read side.
+ */
+static inline bool kipsec_shortcut_tag(const struct net *net, const void *ours,
+				       bool ip6)
+{
+	return kipsec_xfrm_idle(net) &&
+	       !kipsec_chain(net, ip6, NF_INET_FORWARD) &&
+	       !kipsec_rules(kipsec_chain(net, ip6, NF_INET_POST_ROUTING), ours);
+}
+
+#endif /* _KIPSEC_SHORTCUT_H */
