@@ -88,27 +88,31 @@ static int requeued(struct net *net, struct sock *sk, struct sk_buff *skb)
 	return err;
 }
 
-/*
- * Run the hooks behind ours. True: the packet is still here, and ours.
- */
-static bool rest_of_chain(struct sk_buff *skb, const struct nf_hook_state *state)
+static noinline bool run_rest(struct sk_buff *skb,
+			      const struct nf_hook_state *state,
+			      const struct nf_hook_entries *e)
 {
-	struct net *net = state->net;
-	const struct nf_hook_entries *e;
 	struct nf_hook_state st = *state;
 	unsigned int i;
 
-	if (state->pf == NFPROTO_IPV6)
-		e = rcu_dereference(net->nf.hooks_ipv6[NF_INET_POST_ROUTING]);
-	else
-		e = rcu_dereference(net->nf.hooks_ipv4[NF_INET_POST_ROUTING]);
-	if (!e || e->hooks[e->num_hook_entries - 1].hook == hook_out)
-		return true;
 	for (i = 0; i < e->num_hook_entries; i++)
 		if (e->hooks[i].hook == hook_out)
 			break;
 	st.okfn = requeued;
 	return nf_hook_slow(skb, &st, e, i + 1) == 1;
+}
+
+/*
+ * Run the hooks behind ours. True: the packet is still here, and ours.
+ */
+static bool rest_of_chain(struct sk_buff *skb, const struct nf_hook_state *state)
+{
+	const struct nf_hook_entries *e;
+
+	e = kipsec_chain(state->net, state->pf == NFPROTO_IPV6,
+			 NF_INET_POST_ROUTING);
+	return !e || e->hooks[e->num_hook_entries - 1].hook == hook_out ||
+	       run_rest(skb, state, e);
 }
 
 /* --- bridges ------------------------------------------------------------- */

@@ -117,7 +117,7 @@ void kipsec_mss_in(struct kipsec_net *kn, struct sk_buff *skb)
 	if (!pol || pol->action != KIPSEC_PROTECT ||
 	    !kipsec_path_find(kn, pol, &fl, &path) || !path.n)
 		return;
-	dst = kipsec_route(path.sa[path.n - 1], &lead);
+	dst = kipsec_route(path.sa[path.n - 1], lead);
 	if (dst)
 		lower(skb, off, kipsec_inner_max(&path, dst));
 }

@@ -17,6 +17,7 @@
 #include "packet.h"
 #include "pmtu.h"
 #include "route.h"
+#include "shortcut.h"
 #include "stats.h"
 #include "xform.h"
 
@@ -92,8 +93,8 @@ int kipsec_path_ask(struct kipsec_net *kn, struct kipsec_policy *pol,
 	return err;
 }
 
-bool kipsec_path_find(struct kipsec_net *kn, struct kipsec_policy *pol,
-		      const struct kipsec_flow *fl, struct kipsec_path *path)
+bool kipsec_path_search(struct kipsec_net *kn, struct kipsec_policy *pol,
+			const struct kipsec_flow *fl, struct kipsec_path *path)
 {
 	struct kipsec_sa_want want = { };
 	unsigned int i;
@@ -123,7 +124,12 @@ bool kipsec_path_find(struct kipsec_net *kn, struct kipsec_policy *pol,
 static int local_out4(struct net *net, struct sk_buff *skb)
 {
 	*IPCB(skb) = (struct inet_skb_parm){ .flags = IPSKB_XFRM_TRANSFORMED };
-	return ip_local_out(net, skb->sk, skb);
+	if (kipsec_chain(net, false, NF_INET_LOCAL_OUT) ||
+	    netif_is_l3_slave(skb_dst(skb)->dev))
+		return ip_local_out(net, skb->sk, skb);
+	/* That is what is left of it where LOCAL_OUT is empty. */
+	kipsec_finish_header(skb);
+	return dst_output(net, skb->sk, skb);
 }
 
 #if IS_ENABLED(CONFIG_IPV6)
@@ -162,7 +168,7 @@ static int send_outer(struct kipsec_sa *sa, struct sk_buff *skb,
 	if (unlikely(!dst)) {
 		struct kipsec_lead lead = { skb->mark, vrf };
 
-		dst = kipsec_route(sa, &lead);
+		dst = kipsec_route(sa, lead);
 	}
 	if (unlikely(!dst)) {
 		kipsec_drop(kn, skb, KIPSEC_DROP_OUT_NO_ROUTE, sa, NULL);
@@ -345,7 +351,7 @@ int kipsec_output(struct kipsec_net *kn, struct sk_buff *skb,
 {
 	struct kipsec_sa *outermost = path->sa[path->n - 1];
 	struct kipsec_lead lead = { skb->mark, kipsec_vrf(skb) };
-	struct dst_entry *dst = kipsec_route(outermost, &lead);
+	struct dst_entry *dst = kipsec_route(outermost, lead);
 	int err;
 
 	if (unlikely(!dst)) {

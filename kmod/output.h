@@ -21,6 +21,10 @@ struct kipsec_path {
 	u8			tunnel;
 };
 
+/** kipsec_path_search() - kipsec_path_find() of SAs that are not remembered */
+bool kipsec_path_search(struct kipsec_net *kn, struct kipsec_policy *pol,
+			const struct kipsec_flow *fl, struct kipsec_path *path);
+
 /**
  * kipsec_path_find() - find an SA for each request of a policy
  * @kn: namespace
@@ -31,8 +35,26 @@ struct kipsec_path {
  * Context: RCU read side, BH off.
  * Return: false if a required SA is missing.
  */
-bool kipsec_path_find(struct kipsec_net *kn, struct kipsec_policy *pol,
-		      const struct kipsec_flow *fl, struct kipsec_path *path);
+static inline bool kipsec_path_find(struct kipsec_net *kn,
+				    struct kipsec_policy *pol,
+				    const struct kipsec_flow *fl,
+				    struct kipsec_path *path)
+{
+	struct kipsec_request *req = pol->req;
+	struct kipsec_sa *sa;
+
+	/* Most policies want one tunnel, whose ends are not the packet's. */
+	if (likely(pol->nreq == 1 && req->mode == KIPSEC_MODE_TUNNEL)) {
+		sa = kipsec_sa_recall(kn, &req->cache);
+		if (likely(sa && kipsec_sa_usable(sa))) {
+			path->sa[0] = sa;
+			path->n = 1;
+			path->tunnel = 1;
+			return true;
+		}
+	}
+	return kipsec_path_search(kn, pol, fl, path);
+}
 
 /**
  * kipsec_path_ask() - ask key managers for the SAs that are missing

@@ -92,26 +92,19 @@ copy:
 	return packet_copy(job, head, tail);
 }
 
-bool kipsec_own_input(struct kipsec_job *job)
+bool kipsec_own_copy(struct kipsec_job *job)
 {
-	struct sk_buff *skb = job->skb;
-
-	if (!skb_cloned(skb) && !skb_is_nonlinear(skb))
-		return true;
 	kipsec_count(job->sa->net, KIPSEC_COUNT_IN_COPIED);
-	return packet_copy(job, skb_headroom(skb), 0);
+	return packet_copy(job, skb_headroom(job->skb), 0);
 }
 
 /* --- outgoing headers ---------------------------------------------------- */
 
-int kipsec_payload_len(struct kipsec_job *job)
+int kipsec_payload_transport(struct kipsec_job *job)
 {
 	u8 *nexthdr;
-	int head;
+	int head = kipsec_next_header(job->skb, &nexthdr);
 
-	if (kipsec_job_tunnel(job))
-		return job->skb->len;
-	head = kipsec_next_header(job->skb, &nexthdr);
 	if (unlikely(head < 0)) {
 		job->reason = KIPSEC_DROP_OUT_MALFORMED;
 		return head;

@@ -15,6 +15,9 @@ static inline bool kipsec_job_tunnel(const struct kipsec_job *job)
 	return job->tunnel & BIT(job->i);
 }
 
+/** kipsec_payload_transport() - kipsec_payload_len() in transport mode */
+int kipsec_payload_transport(struct kipsec_job *job);
+
 /**
  * kipsec_payload_len() - bytes that the SA at work protects
  * @job: the packet; @job->skb starts at its IP header
@@ -24,7 +27,11 @@ static inline bool kipsec_job_tunnel(const struct kipsec_job *job)
  *
  * Return: bytes, or a negative errno with @job->reason.
  */
-int kipsec_payload_len(struct kipsec_job *job);
+static inline int kipsec_payload_len(struct kipsec_job *job)
+{
+	return kipsec_job_tunnel(job) ? (int)job->skb->len :
+					kipsec_payload_transport(job);
+}
 
 /**
  * kipsec_own_output() - make sure that we may write
@@ -42,8 +49,17 @@ int kipsec_payload_len(struct kipsec_job *job);
 bool kipsec_own_output(struct kipsec_job *job, unsigned int head,
 		       unsigned int tail);
 
+/** kipsec_own_copy() - take a copy that nobody else sees, before decryption */
+bool kipsec_own_copy(struct kipsec_job *job);
+
 /** kipsec_own_input() - the same before decryption in place, without extra room */
-bool kipsec_own_input(struct kipsec_job *job);
+static inline bool kipsec_own_input(struct kipsec_job *job)
+{
+	const struct sk_buff *skb = job->skb;
+
+	return likely(!skb_cloned(skb) && !skb_is_nonlinear(skb)) ||
+	       kipsec_own_copy(job);
+}
 
 /**
  * kipsec_push() - open room for the transform's header, with IP before it

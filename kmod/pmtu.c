@@ -18,9 +18,6 @@
 #include "route.h"
 #include "xform.h"
 
-/* No transform adds more than this; most packets are judged by it alone. */
-#define MAX_OVERHEAD	160
-
 #define PMTU_MIN	68	/* RFC 791 */
 
 unsigned int kipsec_inner_max(const struct kipsec_path *path,
@@ -112,16 +109,12 @@ static bool frag_before(const struct sk_buff *skb,
 	       mtu >= ip_hdrlen(skb) + 8;
 }
 
-int kipsec_fit(struct sk_buff *skb, const struct kipsec_path *path,
-	       const struct dst_entry *dst)
+int kipsec_fit_slow(struct sk_buff *skb, const struct kipsec_path *path,
+		    const struct dst_entry *dst)
 {
-	unsigned int mtu = kipsec_route_mtu(path->sa[path->n - 1], dst);
-	bool gso = skb_is_gso(skb);
+	unsigned int mtu = kipsec_inner_max(path, dst);
 
-	if (!gso && skb->len + path->n * MAX_OVERHEAD <= mtu)
-		return 0;
-	mtu = kipsec_inner_max(path, dst);
-	if (gso)
+	if (skb_is_gso(skb))
 		return fit_gso(skb, mtu);
 	if (skb->len <= mtu)
 		return 0;

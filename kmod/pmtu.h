@@ -5,12 +5,10 @@
 #ifndef _KIPSEC_PMTU_H
 #define _KIPSEC_PMTU_H
 
-#include <linux/types.h>
+#include <linux/skbuff.h>
 
-struct dst_entry;
-struct kipsec_net;
-struct kipsec_path;
-struct sk_buff;
+#include "output.h"
+#include "route.h"
 
 /**
  * kipsec_inner_max() - the longest packet that fits a path
@@ -21,6 +19,13 @@ struct sk_buff;
  */
 unsigned int kipsec_inner_max(const struct kipsec_path *path,
 			      const struct dst_entry *dst);
+
+/* No transform adds more than this; most packets are judged by it alone. */
+#define KIPSEC_MAX_OVERHEAD	160
+
+/** kipsec_fit_slow() - kipsec_fit() of what may be too long */
+int kipsec_fit_slow(struct sk_buff *skb, const struct kipsec_path *path,
+		    const struct dst_entry *dst);
 
 /**
  * kipsec_fit() - will a packet fit the path once it is protected?
@@ -35,8 +40,17 @@ unsigned int kipsec_inner_max(const struct kipsec_path *path,
  * Return: 0; or, if the packet shall be fragmented first, how long a fragment
  * may be; or -EMSGSIZE. The skb stays the caller's.
  */
-int kipsec_fit(struct sk_buff *skb, const struct kipsec_path *path,
-	       const struct dst_entry *dst);
+static inline int kipsec_fit(struct sk_buff *skb,
+			     const struct kipsec_path *path,
+			     const struct dst_entry *dst)
+{
+	unsigned int mtu = kipsec_route_mtu(path->sa[path->n - 1], dst);
+
+	if (likely(!skb_is_gso(skb) &&
+		   skb->len + path->n * KIPSEC_MAX_OVERHEAD <= mtu))
+		return 0;
+	return kipsec_fit_slow(skb, path, dst);
+}
 
 /**
  * kipsec_pmtu_icmp4() - an ICMP error came back for one of our packets

@@ -199,7 +199,7 @@ static struct dst_entry *route_refresh(struct kipsec_sa *sa,
  * As in xfrm, the outer packet goes by the inner one's mark and VRF: rules that
  * ask of them would not bring it to the peer otherwise.
  */
-static noinline struct dst_entry *route_led(struct kipsec_sa *sa,
+static struct dst_entry *route_led(struct kipsec_sa *sa,
 					    const struct kipsec_lead *lead)
 {
 	struct kipsec_way *way = rcu_dereference(sa->way);
@@ -221,34 +221,12 @@ static noinline struct dst_entry *route_led(struct kipsec_sa *sa,
 	return way->dst;
 }
 
-struct dst_entry *kipsec_route(struct kipsec_sa *sa,
-			       const struct kipsec_lead *lead)
+struct dst_entry *kipsec_route_slow(struct kipsec_sa *sa,
+				    struct kipsec_lead lead)
 {
-	struct dst_entry *dst;
-
-	if (unlikely(lead->mark || lead->vrf))
-		return route_led(sa, lead);
-	dst = rcu_dereference(sa->dst);
-	if (likely(dst && dst_check(dst, READ_ONCE(sa->dst_cookie))))
-		return dst;
-	return route_refresh(sa, lead, dst);
-}
-
-unsigned int kipsec_route_mtu(const struct kipsec_sa *sa,
-			      const struct dst_entry *dst)
-{
-	const struct kipsec_way *way = rcu_dereference(sa->way);
-	unsigned int mtu = READ_ONCE(sa->route_mtu);
-	unsigned int learned = READ_ONCE(sa->pmtu);
-
-	if (unlikely(way) && way->dst == dst)
-		mtu = way->mtu;
-	if (!mtu)
-		mtu = READ_ONCE(dst->dev->mtu);
-	if (unlikely(learned) && learned < mtu &&
-	    kipsec_now() < READ_ONCE(sa->pmtu_until))
-		mtu = learned;
-	return mtu;
+	if (lead.mark || lead.vrf)
+		return route_led(sa, &lead);
+	return route_refresh(sa, &lead, rcu_dereference(sa->dst));
 }
 
 /* Is it a route by which packets came that were for us? */
@@ -284,9 +262,10 @@ struct dst_entry *kipsec_route_in(const struct kipsec_sa *sa,
 {
 	struct dst_entry *dst = rcu_dereference(sa->in_dst);
 
-	if (!dst || READ_ONCE(sa->in_ifindex) != skb->skb_iif || skb_dst(skb))
+	if (!dst || READ_ONCE(sa->in_ifindex) != skb->skb_iif || skb_dst(skb) ||
+	    !kipsec_dst_holds(sa, dst, READ_ONCE(sa->in_cookie)))
 		return NULL;
-	return dst_check(dst, READ_ONCE(sa->in_cookie));
+	return dst;
 }
 
 /*

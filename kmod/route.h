@@ -7,6 +7,7 @@
 
 #include <net/dst.h>
 #include <net/l3mdev.h>
+#include <net/route.h>
 
 #include "sad.h"
 
@@ -19,6 +20,22 @@ static inline int kipsec_vrf(const struct sk_buff *skb)
 		l3mdev_master_ifindex_rcu(dev) : 0;
 }
 
+/* A remembered route of @sa's family: is it still what the table would give? */
+static inline bool kipsec_dst_holds(const struct kipsec_sa *sa,
+				    struct dst_entry *dst, u32 cookie)
+{
+	const struct rtable *rt = container_of(dst, struct rtable, dst);
+
+	if (sa->id.family == AF_INET6)
+		return dst_check(dst, cookie);
+	return dst->obsolete == DST_OBSOLETE_FORCE_CHK &&
+	       rt->rt_genid == rt_genid_ipv4(sa->net->net);
+}
+
+/** kipsec_route_slow() - kipsec_route() of what is not remembered, or has a lead */
+struct dst_entry *kipsec_route_slow(struct kipsec_sa *sa,
+				    struct kipsec_lead lead);
+
 /**
  * kipsec_route() - the remembered route from an SA's source to its destination
  * @sa: the SA
@@ -30,12 +47,38 @@ static inline int kipsec_vrf(const struct sk_buff *skb)
  * Context: RCU read side; valid in it, no reference taken.
  * Return: the route or NULL.
  */
-struct dst_entry *kipsec_route(struct kipsec_sa *sa,
-			       const struct kipsec_lead *lead);
+static inline struct dst_entry *kipsec_route(struct kipsec_sa *sa,
+					     struct kipsec_lead lead)
+{
+	struct dst_entry *dst = rcu_dereference(sa->dst);
 
-/** kipsec_route_mtu() - what fits on the path of the outer packet, in bytes */
-unsigned int kipsec_route_mtu(const struct kipsec_sa *sa,
-			      const struct dst_entry *dst);
+	if (likely(!lead.mark && !lead.vrf && dst &&
+		   kipsec_dst_holds(sa, dst, READ_ONCE(sa->dst_cookie))))
+		return dst;
+	return kipsec_route_slow(sa, lead);
+}
+
+/**
+ * kipsec_route_mtu() - what fits on the path of the outer packet, in bytes
+ * @sa: the SA
+ * @dst: from kipsec_route()
+ */
+static inline unsigned int kipsec_route_mtu(const struct kipsec_sa *sa,
+					    const struct dst_entry *dst)
+{
+	const struct kipsec_way *way = rcu_dereference(sa->way);
+	unsigned int mtu = READ_ONCE(sa->route_mtu);
+	unsigned int learned = READ_ONCE(sa->pmtu);
+
+	if (unlikely(way) && way->dst == dst)
+		mtu = way->mtu;
+	if (!mtu)
+		mtu = READ_ONCE(dst->dev->mtu);
+	if (unlikely(learned) && learned < mtu &&
+	    kipsec_now() < READ_ONCE(sa->pmtu_until))
+		mtu = learned;
+	return mtu;
+}
 
 /**
  * kipsec_route_learn() - remember by which route packets for an SA come in

@@ -215,20 +215,15 @@ static void sa_event(struct kipsec_sa *sa)
 	kipsec_expire_kick(sa->net);
 }
 
-void kipsec_sa_used(struct kipsec_sa *sa)
+void kipsec_sa_used_slow(struct kipsec_sa *sa, u64 now)
 {
-	u64 now = ktime_get_real_seconds();
-
-	if (unlikely(READ_ONCE(sa->last_used) != now)) {
-		WRITE_ONCE(sa->last_used, now);
-		if (!READ_ONCE(sa->first_used)) {
-			WRITE_ONCE(sa->first_used_boot, kipsec_now());
-			WRITE_ONCE(sa->first_used, now);
-			if (sa->lifetime.hard.usetime ||
-			    sa->lifetime.soft.usetime)
-				sa_event(sa);
-		}
-	}
+	WRITE_ONCE(sa->last_used, now);
+	if (READ_ONCE(sa->first_used))
+		return;
+	WRITE_ONCE(sa->first_used_boot, kipsec_now());
+	WRITE_ONCE(sa->first_used, now);
+	if (sa->lifetime.hard.usetime || sa->lifetime.soft.usetime)
+		sa_event(sa);
 }
 
 void kipsec_sa_moved(struct kipsec_sa *sa, const union kipsec_addr *addr,

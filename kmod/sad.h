@@ -11,6 +11,7 @@
 #include <linux/refcount.h>
 #include <linux/rhashtable.h>
 #include <linux/spinlock.h>
+#include <linux/timekeeping.h>
 #include <linux/workqueue.h>
 
 #include "expire.h"
@@ -553,6 +554,9 @@ struct kipsec_sa *kipsec_sad_search(struct kipsec_net *kn,
  */
 struct kipsec_sa *kipsec_sad_like(const struct kipsec_sa *sa, bool back);
 
+/** kipsec_sa_used_slow() - kipsec_sa_used(), the first time in a second */
+void kipsec_sa_used_slow(struct kipsec_sa *sa, u64 now);
+
 /**
  * kipsec_sa_used() - the data path's report after a packet
  * @sa: the SA
@@ -560,7 +564,13 @@ struct kipsec_sa *kipsec_sad_like(const struct kipsec_sa *sa, bool back);
  * Notes first and last use, and wakes the expiry worker when a limit was
  * crossed. RCU read side or a reference; BH off.
  */
-void kipsec_sa_used(struct kipsec_sa *sa);
+static inline void kipsec_sa_used(struct kipsec_sa *sa)
+{
+	u64 now = ktime_get_real_seconds();
+
+	if (unlikely(READ_ONCE(sa->last_used) != now))
+		kipsec_sa_used_slow(sa, now);
+}
 
 /**
  * kipsec_sa_crossed() - the data path found a limit crossed

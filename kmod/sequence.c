@@ -3,45 +3,28 @@
  * sequence.c - sequence numbers, the replay window and what an SA counts
  * (floor 3): the same for every protocol that has sequence numbers.
  */
-#include "../offload/crypto.h"
 #include "sequence.h"
 
-int kipsec_count_out(struct kipsec_job *job, unsigned int bytes)
+int kipsec_count_limit(struct kipsec_job *job, u64 packets, u64 bytes)
 {
 	struct kipsec_sa *sa = job->sa;
-	u64 packets, total;
 	enum kipsec_life life;
 
-	packets = atomic64_inc_return(&sa->opackets);
-	total = atomic64_add_return(bytes, &sa->obytes);
-	if (unlikely(READ_ONCE(sa->counted))) {
-		life = kipsec_lifetime_by_use(&sa->lifetime, packets, total);
-		if (life != KIPSEC_LIFE_FRESH)
-			kipsec_sa_crossed(sa, life);
-		if (life == KIPSEC_LIFE_HARD) {
-			job->reason = KIPSEC_DROP_OUT_EXPIRED;
-			return -EKEYEXPIRED;
-		}
-	}
-	kipsec_sa_used(sa);
-	return 0;
+	life = kipsec_lifetime_by_use(&sa->lifetime, packets, bytes);
+	if (life != KIPSEC_LIFE_FRESH)
+		kipsec_sa_crossed(sa, life);
+	if (life != KIPSEC_LIFE_HARD)
+		return 0;
+	job->reason = KIPSEC_DROP_OUT_EXPIRED;
+	return -EKEYEXPIRED;
 }
 
-int kipsec_seq_next(struct kipsec_job *job, unsigned int bytes)
+int kipsec_seq_end(struct kipsec_job *job)
 {
-	struct kipsec_sa *sa = job->sa;
-	int err = kipsec_count_out(job, bytes);
-
-	if (unlikely(err))
-		return err;
-	job->seq = atomic64_inc_return(&sa->oseq);
-	if (unlikely(job->seq > U32_MAX) && !sa->esn) {
-		/* Never send the same number twice under one key. */
-		kipsec_sa_crossed(sa, KIPSEC_LIFE_HARD);
-		job->reason = KIPSEC_DROP_OUT_SEQ;
-		return -EOVERFLOW;
-	}
-	return 0;
+	/* Never send the same number twice under one key. */
+	kipsec_sa_crossed(job->sa, KIPSEC_LIFE_HARD);
+	job->reason = KIPSEC_DROP_OUT_SEQ;
+	return -EOVERFLOW;
 }
 
 static int replay_fail(struct kipsec_job *job, enum kipsec_replay_verdict v)

@@ -6,9 +6,13 @@
 #ifndef _KIPSEC_SEQUENCE_H
 #define _KIPSEC_SEQUENCE_H
 
-#include <linux/types.h>
+#include "../offload/crypto.h"
 
-struct kipsec_job;
+/** kipsec_count_limit() - has an SA that has such limits come to one? */
+int kipsec_count_limit(struct kipsec_job *job, u64 packets, u64 bytes);
+
+/** kipsec_seq_end() - the last sequence number has been sent */
+int kipsec_seq_end(struct kipsec_job *job);
 
 /**
  * kipsec_count_out() - count a packet to be sent, for protocols without numbers
@@ -17,7 +21,21 @@ struct kipsec_job;
  *
  * Return: 0, or an errno with @job->reason if a limit is reached.
  */
-int kipsec_count_out(struct kipsec_job *job, unsigned int bytes);
+static inline int kipsec_count_out(struct kipsec_job *job, unsigned int bytes)
+{
+	struct kipsec_sa *sa = job->sa;
+	u64 packets = atomic64_inc_return(&sa->opackets);
+	u64 total = atomic64_add_return(bytes, &sa->obytes);
+	int err;
+
+	if (unlikely(READ_ONCE(sa->counted))) {
+		err = kipsec_count_limit(job, packets, total);
+		if (err)
+			return err;
+	}
+	kipsec_sa_used(sa);
+	return 0;
+}
 
 /** kipsec_count_in() - the same for a packet that came and was good */
 int kipsec_count_in(struct kipsec_job *job, unsigned int bytes);
@@ -33,7 +51,18 @@ int kipsec_count_in(struct kipsec_job *job, unsigned int bytes);
  * Return: 0, or an errno with @job->reason if a limit or the numbers are used up
  * (RFC 4303 section 3.3.3: no number is sent twice under one key).
  */
-int kipsec_seq_next(struct kipsec_job *job, unsigned int bytes);
+static inline int kipsec_seq_next(struct kipsec_job *job, unsigned int bytes)
+{
+	struct kipsec_sa *sa = job->sa;
+	int err = kipsec_count_out(job, bytes);
+
+	if (unlikely(err))
+		return err;
+	job->seq = atomic64_inc_return(&sa->oseq);
+	if (unlikely(job->seq > U32_MAX && !sa->esn))
+		return kipsec_seq_end(job);
+	return 0;
+}
 
 /**
  * kipsec_seq_check() - is it worth while to verify a packet that came?

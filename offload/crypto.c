@@ -10,7 +10,6 @@
  * request that any SA so far needs; a smaller job left over from before is
  * replaced when it is met.
  */
-#include <linux/percpu.h>
 #include <linux/slab.h>
 #include <net/dst.h>
 
@@ -21,8 +20,8 @@
 #include "engine.h"
 #include "unplug.h"
 
-static DEFINE_PER_CPU(struct kipsec_job *, job_cache);
-static unsigned int job_room;		/* only grows; under job_room_lock */
+DEFINE_PER_CPU(struct kipsec_job *, kipsec_job_cache);
+unsigned int kipsec_job_room;		/* only grows; under job_room_lock */
 static DEFINE_SPINLOCK(job_room_lock);
 
 /* --- ciphers ------------------------------------------------------------- */
@@ -30,8 +29,8 @@ static DEFINE_SPINLOCK(job_room_lock);
 static void job_room_grow(unsigned int reqsize)
 {
 	spin_lock_bh(&job_room_lock);
-	if (reqsize > job_room)
-		WRITE_ONCE(job_room, reqsize);
+	if (reqsize > kipsec_job_room)
+		WRITE_ONCE(kipsec_job_room, reqsize);
 	spin_unlock_bh(&job_room_lock);
 }
 
@@ -112,47 +111,32 @@ static void job_free(struct kipsec_job *job)
 	kfree(job);
 }
 
-struct kipsec_job *kipsec_job_get(struct sk_buff *skb)
+struct kipsec_job *kipsec_job_alloc(unsigned int room)
 {
-	unsigned int room = READ_ONCE(job_room);
-	struct kipsec_job *job = this_cpu_read(job_cache);
+	struct kipsec_job *job;
 
-	if (likely(job && job->room >= room)) {
-		this_cpu_write(job_cache, NULL);
-	} else {
-		job = kmalloc(sizeof(*job) + room, GFP_ATOMIC | __GFP_NOWARN);
-		if (!job)
-			return NULL;
-		job->room = room;
-		job->scratch = NULL;
-		job->scratch_len = 0;
-		sg_init_table(job->sg, ARRAY_SIZE(job->sg));
-	}
-	job->skb = skb;
-	job->parted = false;
-	job->dst = NULL;
-	job->dev = NULL;
+	job = kmalloc(sizeof(*job) + room, GFP_ATOMIC | __GFP_NOWARN);
+	if (!job)
+		return NULL;
+	job->room = room;
+	job->scratch = NULL;
+	job->scratch_len = 0;
+	sg_init_table(job->sg, ARRAY_SIZE(job->sg));
 	return job;
 }
 
-struct sk_buff *kipsec_job_put(struct kipsec_job *job)
+void kipsec_job_put_slow(struct kipsec_job *job)
 {
-	struct kipsec_job *old = this_cpu_read(job_cache);
-	struct sk_buff *skb = job->skb;
+	struct kipsec_job *old = this_cpu_read(kipsec_job_cache);
 	unsigned int i;
 
-	if (unlikely(job->parted))
+	if (job->parted)
 		for (i = 0; i < job->n; i++)
 			kipsec_sa_land(job->path[i]);
-	if (likely(!old)) {
-		this_cpu_write(job_cache, job);
-	} else if (old->room < job->room) {
-		this_cpu_write(job_cache, job);
-		job_free(old);
-	} else {
-		job_free(job);
-	}
-	return skb;
+	if (old && old->room >= job->room)
+		swap(old, job);
+	this_cpu_write(kipsec_job_cache, job);
+	job_free(old);
 }
 
 bool kipsec_job_scratch(struct kipsec_job *job, unsigned int len)
@@ -351,7 +335,7 @@ void kipsec_crypto_stop(void)
 	kipsec_card_stop();
 	kipsec_lane_stop();
 	for_each_possible_cpu(cpu) {
-		job_free(per_cpu(job_cache, cpu));
-		per_cpu(job_cache, cpu) = NULL;
+		job_free(per_cpu(kipsec_job_cache, cpu));
+		per_cpu(kipsec_job_cache, cpu) = NULL;
 	}
 }

@@ -9,6 +9,7 @@
 #define _KIPSEC_CRYPTO_H
 
 #include <crypto/aead.h>
+#include <linux/percpu.h>
 #include <linux/scatterlist.h>
 
 #include "../kmod/reason.h"
@@ -115,6 +116,16 @@ int kipsec_cipher_init(struct kipsec_cipher *c, const struct kipsec_key *enc,
 /** kipsec_cipher_destroy() - and wipe the key; process context */
 void kipsec_cipher_destroy(struct kipsec_cipher *c);
 
+/* One job of each processor between packets, and the room that it shall have. */
+DECLARE_PER_CPU(struct kipsec_job *, kipsec_job_cache);
+extern unsigned int kipsec_job_room;
+
+/** kipsec_job_alloc() - a job with @room bytes for a request, or NULL; BH off */
+struct kipsec_job *kipsec_job_alloc(unsigned int room);
+
+/** kipsec_job_put_slow() - kipsec_job_put() of one that parted, or is not wanted */
+void kipsec_job_put_slow(struct kipsec_job *job);
+
 /**
  * kipsec_job_get() - a job for a packet
  * @skb: the packet
@@ -123,7 +134,23 @@ void kipsec_cipher_destroy(struct kipsec_cipher *c);
  *
  * Return: the job, which now owns @skb, or NULL (the skb stays the caller's).
  */
-struct kipsec_job *kipsec_job_get(struct sk_buff *skb);
+static inline struct kipsec_job *kipsec_job_get(struct sk_buff *skb)
+{
+	unsigned int room = READ_ONCE(kipsec_job_room);
+	struct kipsec_job *job = this_cpu_read(kipsec_job_cache);
+
+	if (likely(job && job->room >= room))
+		this_cpu_write(kipsec_job_cache, NULL);
+	else
+		job = kipsec_job_alloc(room);
+	if (likely(job)) {
+		job->skb = skb;
+		job->parted = false;
+		job->dst = NULL;
+		job->dev = NULL;
+	}
+	return job;
+}
 
 /**
  * kipsec_job_put() - the job is over; BH off
@@ -131,7 +158,16 @@ struct kipsec_job *kipsec_job_get(struct sk_buff *skb);
  *
  * Return: the skb, which is the caller's again.
  */
-struct sk_buff *kipsec_job_put(struct kipsec_job *job);
+static inline struct sk_buff *kipsec_job_put(struct kipsec_job *job)
+{
+	struct sk_buff *skb = job->skb;
+
+	if (likely(!job->parted && !this_cpu_read(kipsec_job_cache)))
+		this_cpu_write(kipsec_job_cache, job);
+	else
+		kipsec_job_put_slow(job);
+	return skb;
+}
 
 /**
  * kipsec_job_scratch() - memory for a transform, to the end of the job
