@@ -159,11 +159,7 @@ static void ah_set_header(struct kipsec_job *job, unsigned int own, u8 next)
 	ah->hdrlen = own / 4 - 2;
 	ah->spi = job->sa->id.spi;
 	ah->seq_no = htonl((u32)job->seq);
-	if (job->sa->id.family == AF_INET6)
-		ipv6_hdr(skb)->payload_len = htons(skb->len -
-						   sizeof(struct ipv6hdr));
-	else
-		ip_hdr(skb)->tot_len = htons(skb->len);
+	kipsec_finish_header(skb);
 }
 
 static int ah_output(struct kipsec_job *job)

@@ -140,7 +140,7 @@ static __always_inline u32 key_hash(const u64 *key, unsigned int pairs,
 		hash = kipsec_fold_mul(key[2] ^ hash, key[3] ^ GOLDEN_RATIO_64);
 		hash ^= key[4];
 	}
-	return kipsec_fold_mul(hash, GOLDEN_RATIO_64);
+	return (hash * GOLDEN_RATIO_64) >> 32;
 }
 
 static __always_inline bool key_equal(const u64 *a, const u64 *b,
@@ -206,84 +206,53 @@ static __always_inline bool all_found(struct kipsec_rule *best[],
 }
 
 static __always_inline void
-lookup_pairs(const struct kipsec_classifier *c,
-	     const struct kipsec_tuples *tuples, const struct kipsec_flow *fl,
+lookup_pairs(const struct kipsec_classifier *c, const struct kipsec_flow *fl,
 	     unsigned int pairs, struct kipsec_rule *best[], unsigned int slots)
 {
+	const struct kipsec_tuples *tuples = rcu_dereference(c->tuples);
 	const struct kipsec_rule_table *table = rcu_dereference(c->table);
-	const struct tuple_entry *e = first_entry(tuples);
-	const struct tuple_entry *end = end_entry(tuples, pairs);
+	const struct tuple_entry *e, *end;
 
-	for (; e != end; e = next_entry(e, pairs)) {
+	if (!tuples)
+		return;
+	end = end_entry(tuples, pairs);
+	for (e = first_entry(tuples); e != end; e = next_entry(e, pairs)) {
 		if (all_found(best, slots, e))
 			break;
 		tuple_lookup(table, e, fl->d, pairs, c->seed, best, slots);
 	}
 }
 
-static noinline struct kipsec_rule *lookup4(const struct kipsec_classifier *c,
-					    const struct kipsec_tuples *tuples,
-					    const struct kipsec_flow *fl)
+struct kipsec_rule *kipsec_classifier_lookup4(const struct kipsec_classifier *c,
+					      const struct kipsec_flow *fl)
 {
 	struct kipsec_rule *best = NULL;
 
-	lookup_pairs(c, tuples, fl, PAIRS4, &best, 1);
+	lookup_pairs(c, fl, PAIRS4, &best, 1);
 	return best;
 }
 
-static noinline struct kipsec_rule *lookup6(const struct kipsec_classifier *c,
-					    const struct kipsec_tuples *tuples,
-					    const struct kipsec_flow *fl)
+struct kipsec_rule *kipsec_classifier_lookup6(const struct kipsec_classifier *c,
+					      const struct kipsec_flow *fl)
 {
 	struct kipsec_rule *best = NULL;
 
-	lookup_pairs(c, tuples, fl, PAIRS6, &best, 1);
+	lookup_pairs(c, fl, PAIRS6, &best, 1);
 	return best;
 }
 
-/* Out of line, the two do not burden the case of no rules with saved registers. */
-struct kipsec_rule *kipsec_classifier_lookup(const struct kipsec_classifier *c,
-					     const struct kipsec_flow *fl)
+void kipsec_classifier_slots4(const struct kipsec_classifier *c,
+			      const struct kipsec_flow *fl,
+			      struct kipsec_rule *found[KIPSEC_SLOTS])
 {
-	const struct kipsec_tuples *tuples = rcu_dereference(c->tuples);
-
-	if (!tuples)
-		return NULL;
-	if (c->pairs == PAIRS4)
-		return lookup4(c, tuples, fl);
-	return lookup6(c, tuples, fl);
+	lookup_pairs(c, fl, PAIRS4, found, KIPSEC_SLOTS);
 }
 
-static noinline void slots4(const struct kipsec_classifier *c,
-			    const struct kipsec_tuples *tuples,
-			    const struct kipsec_flow *fl,
-			    struct kipsec_rule *found[])
+void kipsec_classifier_slots6(const struct kipsec_classifier *c,
+			      const struct kipsec_flow *fl,
+			      struct kipsec_rule *found[KIPSEC_SLOTS])
 {
-	lookup_pairs(c, tuples, fl, PAIRS4, found, KIPSEC_SLOTS);
-}
-
-static noinline void slots6(const struct kipsec_classifier *c,
-			    const struct kipsec_tuples *tuples,
-			    const struct kipsec_flow *fl,
-			    struct kipsec_rule *found[])
-{
-	lookup_pairs(c, tuples, fl, PAIRS6, found, KIPSEC_SLOTS);
-}
-
-void kipsec_classifier_lookup_slots(const struct kipsec_classifier *c,
-				    const struct kipsec_flow *fl,
-				    struct kipsec_rule *found[KIPSEC_SLOTS])
-{
-	const struct kipsec_tuples *tuples = rcu_dereference(c->tuples);
-
-	found[0] = NULL;
-	found[1] = NULL;
-	if (!tuples)
-		return;
-	if (c->pairs == PAIRS4)
-		slots4(c, tuples, fl, found);
-	else
-		slots6(c, tuples, fl, found);
+	lookup_pairs(c, fl, PAIRS6, found, KIPSEC_SLOTS);
 }
 
 /* What follows is the writer's. */

@@ -97,6 +97,18 @@ int kipsec_classifier_insert(struct kipsec_classifier *c,
 void kipsec_classifier_remove(struct kipsec_classifier *c,
 			      struct kipsec_rule *rule);
 
+/* The look-ups below for a family. */
+struct kipsec_rule *kipsec_classifier_lookup4(const struct kipsec_classifier *c,
+					      const struct kipsec_flow *fl);
+struct kipsec_rule *kipsec_classifier_lookup6(const struct kipsec_classifier *c,
+					      const struct kipsec_flow *fl);
+void kipsec_classifier_slots4(const struct kipsec_classifier *c,
+			      const struct kipsec_flow *fl,
+			      struct kipsec_rule *found[KIPSEC_SLOTS]);
+void kipsec_classifier_slots6(const struct kipsec_classifier *c,
+			      const struct kipsec_flow *fl,
+			      struct kipsec_rule *found[KIPSEC_SLOTS]);
+
 /**
  * kipsec_classifier_lookup() - the rule that a linear scan would find first
  * @c: the classifier
@@ -105,8 +117,13 @@ void kipsec_classifier_remove(struct kipsec_classifier *c,
  * Context: RCU read side, any context.
  * Return: the rule with the lowest (priority, order) that matches, or NULL.
  */
-struct kipsec_rule *kipsec_classifier_lookup(const struct kipsec_classifier *c,
-					     const struct kipsec_flow *fl);
+static inline struct kipsec_rule *
+kipsec_classifier_lookup(const struct kipsec_classifier *c,
+			 const struct kipsec_flow *fl)
+{
+	return fl->family == AF_INET6 ? kipsec_classifier_lookup6(c, fl) :
+					kipsec_classifier_lookup4(c, fl);
+}
 
 /**
  * kipsec_classifier_lookup_slots() - the same for the rules of each slot
@@ -118,9 +135,18 @@ struct kipsec_rule *kipsec_classifier_lookup(const struct kipsec_classifier *c,
  *
  * Context: RCU read side, any context.
  */
-void kipsec_classifier_lookup_slots(const struct kipsec_classifier *c,
-				    const struct kipsec_flow *fl,
-				    struct kipsec_rule *found[KIPSEC_SLOTS]);
+static inline void
+kipsec_classifier_lookup_slots(const struct kipsec_classifier *c,
+			       const struct kipsec_flow *fl,
+			       struct kipsec_rule *found[KIPSEC_SLOTS])
+{
+	found[0] = NULL;
+	found[1] = NULL;
+	if (fl->family == AF_INET6)
+		kipsec_classifier_slots6(c, fl, found);
+	else
+		kipsec_classifier_slots4(c, fl, found);
+}
 
 /**
  * kipsec_classifier_find() - the rule with exactly this selector's key and mask

@@ -21,7 +21,13 @@
  */
 static __always_inline u64 kipsec_fold_mul(u64 a, u64 b)
 {
+#ifdef __SIZEOF_INT128__
+	unsigned __int128 product = (unsigned __int128)a * b;
+
+	return (u64)product ^ (u64)(product >> 64);
+#else
 	return (a * b) ^ mul_u64_u64_shr(a, b, 64);
+#endif
 }
 
 #endif /* _KIPSEC_HASH_H */

@@ -70,6 +70,16 @@ static inline bool kipsec_maybe_ipsec(const struct sk_buff *skb)
 	return kipsec_is_ipsec(proto) || kipsec_is_extension(proto);
 }
 
+/** kipsec_plain_esp() - is it ESP right behind an IP header without options? */
+static inline bool kipsec_plain_esp(const struct sk_buff *skb)
+{
+	const struct iphdr *iph = ip_hdr(skb);
+
+	if (kipsec_is_ip6(skb))
+		return ipv6_hdr(skb)->nexthdr == IPPROTO_ESP;
+	return iph->protocol == IPPROTO_ESP && iph->ihl == 5;
+}
+
 /**
  * struct kipsec_upper - what comes behind the IP header and its extensions
  * @off: where, from the start of the data

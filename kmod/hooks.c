@@ -178,13 +178,12 @@ static bool out_own_copy(const struct sk_buff *skb)
 	       skb_rtable(skb)->rt_flags & (RTCF_BROADCAST | RTCF_MULTICAST);
 }
 
-/* Out of line, so that packets without a policy need not make room for it. */
-static noinline unsigned int
+static unsigned int
 out_protect(struct kipsec_net *kn, struct sk_buff *skb,
 	    const struct nf_hook_state *state, struct kipsec_policy *pol,
 	    const struct kipsec_flow *fl)
 {
-	struct kipsec_path path;
+	struct kipsec_path path KIPSEC_NOT_ZEROED;
 	int err;
 
 	local_bh_disable();
@@ -215,15 +214,14 @@ out_protect(struct kipsec_net *kn, struct sk_buff *skb,
 	return stolen(err);
 }
 
-static unsigned int hook_out(void *priv, struct sk_buff *skb,
-			     const struct nf_hook_state *state)
+/* Something that may be a policy's. */
+static noinline unsigned int out_look(struct kipsec_net *kn,
+				      struct sk_buff *skb,
+				      const struct nf_hook_state *state)
 {
-	struct kipsec_net *kn = priv;
 	struct kipsec_policy *pol;
 	struct kipsec_flow fl KIPSEC_NOT_ZEROED;
 
-	if (out_exempt(skb, state))
-		return NF_ACCEPT;
 	if (!kipsec_whole(state->net, skb, KIPSEC_DEFRAG_OUT))
 		return NF_STOLEN;
 	if (unlikely(!kipsec_flow_get(skb, &fl))) {
@@ -244,6 +242,23 @@ static unsigned int hook_out(void *priv, struct sk_buff *skb,
 		kipsec_drop(kn, skb, KIPSEC_DROP_OUT_DISCARD, NULL, pol);
 		return stolen(-EPERM);
 	}
+}
+
+static bool out_passes(const struct kipsec_net *kn, const struct sk_buff *skb)
+{
+	if (kipsec_is_ip6(skb))
+		return !kipsec_spd_glance(kn, KIPSEC_SIDE_OUT, true,
+					  ipv6_hdr(skb)->daddr.s6_addr32);
+	return !kipsec_spd_glance(kn, KIPSEC_SIDE_OUT, false,
+				  &ip_hdr(skb)->daddr);
+}
+
+static unsigned int hook_out(void *priv, struct sk_buff *skb,
+			     const struct nf_hook_state *state)
+{
+	if (out_passes(priv, skb) || out_exempt(skb, state))
+		return NF_ACCEPT;
+	return out_look(priv, skb, state);
 }
 
 /* --- input in clear ------------------------------------------------------ */
@@ -283,23 +298,12 @@ static noinline unsigned int in_judge(struct kipsec_net *kn,
 	return NF_STOLEN;
 }
 
-static noinline struct kipsec_sa *in_sa(struct kipsec_net *kn,
-					const struct sk_buff *skb)
-{
-	struct kipsec_upper up;
-
-	if (!kipsec_upper_get(skb, &up) || !kipsec_is_ipsec(up.proto))
-		return NULL;
-	return kipsec_input_sa(kn, skb, up.off, up.proto);
-}
-
 /*
  * A packet for an SA by which others came that were for this host, from the same
  * device: it need not be routed, perhaps not even leave this hook.
  */
-static noinline unsigned int in_protected(struct kipsec_net *kn,
-					  struct sk_buff *skb,
-					  struct kipsec_sa *sa)
+static unsigned int in_protected(struct kipsec_net *kn, struct sk_buff *skb,
+				 struct kipsec_sa *sa)
 {
 	struct dst_entry *dst = kipsec_route_in(sa, skb);
 
@@ -311,15 +315,32 @@ static noinline unsigned int in_protected(struct kipsec_net *kn,
 	return NF_ACCEPT;
 }
 
-static unsigned int hook_in(void *priv, struct sk_buff *skb,
-			    const struct nf_hook_state *state)
+static unsigned int in_clear(struct kipsec_net *kn, struct sk_buff *skb)
 {
-	struct kipsec_net *kn = priv;
 	struct kipsec_policy *found[KIPSEC_SLOTS] KIPSEC_NOT_ZEROED;
 	struct kipsec_flow fl KIPSEC_NOT_ZEROED;
-	struct kipsec_sa *sa;
 
-	if ((state->in->flags & IFF_LOOPBACK) || bridged_in(skb))
+	if (unlikely(!kipsec_flow_get(skb, &fl))) {
+		kipsec_drop(kn, skb, KIPSEC_DROP_IN_INNER, NULL, NULL);
+		return NF_STOLEN;
+	}
+	if (unlikely(fl.proto == (kipsec_is_ip6(skb) ? IPPROTO_ICMPV6 :
+						       IPPROTO_ICMP)))
+		kipsec_pmtu_natt(kn, skb);
+	kipsec_spd_lookup_in(kn, &fl, found);
+	if (!found[0] && !found[1])
+		return NF_ACCEPT;
+	return in_judge(kn, skb, &fl, found[0], found[1]);
+}
+
+/* Something that may be ours, or any policy's. */
+static noinline unsigned int in_look(struct kipsec_net *kn, struct sk_buff *skb,
+				     const struct nf_hook_state *state)
+{
+	struct kipsec_sa *sa = NULL;
+	struct kipsec_upper up;
+
+	if (bridged_in(skb))
 		return NF_ACCEPT;
 	if (secpath_exists(skb) && kipsec_tagged(skb)) {
 		kipsec_calm_xfrm(state->net, skb);
@@ -327,20 +348,38 @@ static unsigned int hook_in(void *priv, struct sk_buff *skb,
 	}
 	if (!kipsec_whole(state->net, skb, KIPSEC_DEFRAG_IN))
 		return NF_STOLEN;
-	sa = kipsec_maybe_ipsec(skb) ? in_sa(kn, skb) : NULL;
-	if (sa)
-		return in_protected(kn, skb, sa);
-	if (unlikely(!kipsec_flow_get(skb, &fl))) {
-		kipsec_drop(kn, skb, KIPSEC_DROP_IN_INNER, NULL, NULL);
-		return NF_STOLEN;
-	}
-	if (unlikely(fl.proto == (state->pf == NFPROTO_IPV6 ? IPPROTO_ICMPV6 :
-								IPPROTO_ICMP)))
-		kipsec_pmtu_natt(kn, skb);
-	kipsec_spd_lookup_in(kn, &fl, found);
-	if (!found[0] && !found[1])
+	if (likely(kipsec_plain_esp(skb)))
+		sa = kipsec_input_sa(kn, skb, kipsec_is_ip6(skb) ? sizeof(struct ipv6hdr) :
+							 sizeof(struct iphdr),
+				     IPPROTO_ESP);
+	else if (kipsec_maybe_ipsec(skb) && kipsec_upper_get(skb, &up) &&
+		 kipsec_is_ipsec(up.proto))
+		sa = kipsec_input_sa(kn, skb, up.off, up.proto);
+	return sa ? in_protected(kn, skb, sa) : in_clear(kn, skb);
+}
+
+/* Neither IPsec, nor ICMP about it, nor any policy's; and nobody has marked it. */
+static bool in_passes(const struct kipsec_net *kn, const struct sk_buff *skb)
+{
+	const struct ipv6hdr *ip6 = ipv6_hdr(skb);
+	const struct iphdr *iph = ip_hdr(skb);
+
+	if (skb->active_extensions || kipsec_maybe_ipsec(skb))
+		return false;
+	if (kipsec_is_ip6(skb))
+		return ip6->nexthdr != IPPROTO_ICMPV6 &&
+		       !kipsec_spd_glance(kn, KIPSEC_SIDE_IN, true,
+					  ip6->saddr.s6_addr32);
+	return iph->protocol != IPPROTO_ICMP &&
+	       !kipsec_spd_glance(kn, KIPSEC_SIDE_IN, false, &iph->saddr);
+}
+
+static unsigned int hook_in(void *priv, struct sk_buff *skb,
+			    const struct nf_hook_state *state)
+{
+	if (in_passes(priv, skb) || (state->in->flags & IFF_LOOPBACK))
 		return NF_ACCEPT;
-	return in_judge(kn, skb, &fl, found[0], found[1]);
+	return in_look(priv, skb, state);
 }
 
 /* --- up and down --------------------------------------------------------- */

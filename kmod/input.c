@@ -27,14 +27,11 @@
 #include "stats.h"
 #include "xform.h"
 
-struct kipsec_sa *kipsec_input_sa(struct kipsec_net *kn,
-				  const struct sk_buff *skb, int off, u8 proto)
+struct kipsec_sa *kipsec_input_find(struct kipsec_net *kn,
+				    const struct sk_buff *skb, int off, u8 proto)
 {
-	struct kipsec_sa *sa = kipsec_sad_last(kn);
 	struct kipsec_sa_id id;
 
-	if (likely(sa && kipsec_id_shown(skb, off, proto, &sa->id)))
-		return sa;
 	if (!kipsec_id_get(skb, skb_network_header(skb), off, proto, &id))
 		return NULL;
 	return kipsec_sad_lookup(kn, &id);

@@ -5,11 +5,11 @@
 #ifndef _KIPSEC_INPUT_H
 #define _KIPSEC_INPUT_H
 
-#include <linux/types.h>
+#include "header.h"
 
-struct kipsec_net;
-struct kipsec_sa;
-struct sk_buff;
+/** kipsec_input_find() - kipsec_input_sa() if it is not the one found last */
+struct kipsec_sa *kipsec_input_find(struct kipsec_net *kn,
+				    const struct sk_buff *skb, int off, u8 proto);
 
 /**
  * kipsec_input_sa() - the SA for which a packet claims to be
@@ -20,8 +20,16 @@ struct sk_buff;
  *
  * Context: RCU read side. Return: the SA or NULL.
  */
-struct kipsec_sa *kipsec_input_sa(struct kipsec_net *kn,
-				  const struct sk_buff *skb, int off, u8 proto);
+static inline struct kipsec_sa *kipsec_input_sa(struct kipsec_net *kn,
+						const struct sk_buff *skb,
+						int off, u8 proto)
+{
+	struct kipsec_sa *sa = kipsec_sad_last(kn);
+
+	if (likely(sa && kipsec_id_shown(skb, off, proto, &sa->id)))
+		return sa;
+	return kipsec_input_find(kn, skb, off, proto);
+}
 
 /**
  * kipsec_input_clear() - a packet has come out of an SA

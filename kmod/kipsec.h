@@ -17,6 +17,7 @@
 
 struct kipsec_spd;
 struct kipsec_sad;
+struct kipsec_sa_last;
 struct kipsec_expire;
 struct kipsec_acquires;
 struct kipsec_choice;
@@ -61,6 +62,7 @@ struct kipsec_knobs {
  * @spd: policies (spd.c)
  * @sad: security associations (sad.c)
  * @sa_gen: generation of the answers that @sad has given (sad.c)
+ * @sa_last: the last of them of each CPU (sad.c)
  * @expire: deadlines of both (expire.c)
  * @acquires: SAs that policies want (acquire.c)
  * @early: packets that wait for a larval SA (early.c)
@@ -78,6 +80,7 @@ struct kipsec_net {
 	struct kipsec_spd		*spd;
 	struct kipsec_sad		*sad;
 	unsigned long			sa_gen;
+	struct kipsec_sa_last __percpu	*sa_last;
 	struct kipsec_expire		*expire;
 	struct kipsec_acquires		*acquires;
 	struct kipsec_early		*early;

@@ -235,7 +235,7 @@ static void output_passed(struct kipsec_job *job)
 }
 
 /* Pass the SAs that are left, then send. */
-static int output_run(struct kipsec_job *job)
+static __always_inline int output_run(struct kipsec_job *job)
 {
 	struct kipsec_sa *outermost;
 	struct dst_entry *dst;

@@ -76,11 +76,11 @@ static inline bool kipsec_own_input(struct kipsec_job *job)
 u8 kipsec_push(struct kipsec_job *job, unsigned int head);
 
 /**
- * kipsec_finish_header() - length and checksum, before a tunnel wraps the packet
+ * kipsec_finish_header() - length and checksum of the header that SAs have made
  * @skb: passed SAs already; data at its IP header
  *
- * The stack does this for the outermost header only. What passed unchanged
- * (IPComp that did not shrink it) may be shared, and is not written to.
+ * Before another tunnel wraps the packet, and before it is sent. What passed
+ * unchanged (IPComp that did not shrink it) may be shared, and is not written to.
  */
 void kipsec_finish_header(struct sk_buff *skb);
 

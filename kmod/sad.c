@@ -309,39 +309,20 @@ unsigned int kipsec_sad_flush(struct kipsec_net *kn, u8 proto)
 
 /* --- finding ------------------------------------------------------------- */
 
-/*
- * This CPU's memory; none for a packet that a netfilter queue has given back, for
- * it comes in process context, and two may then write at once.
- */
-static struct kipsec_sad_last *last_of(const struct kipsec_sad *sad)
-{
-	return likely(softirq_count()) ? this_cpu_ptr(sad->last) : NULL;
-}
-
 struct kipsec_sa *kipsec_sad_lookup(struct kipsec_net *kn,
 				    const struct kipsec_sa_id *id)
 {
-	struct kipsec_sad *sad = kn->sad;
-	struct kipsec_sad_last *last = last_of(sad);
+	struct kipsec_sa_last *last = kipsec_sa_last(kn);
 	/* Pairs with the release in kipsec_sad_changed(). */
 	unsigned long gen = smp_load_acquire(&kn->sa_gen);
 	struct kipsec_sa *sa;
 
-	sa = rhashtable_lookup(&sad->by_id, id, id_params);
+	sa = rhashtable_lookup(&kn->sad->by_id, id, id_params);
 	if (sa && last) {
 		last->sa = sa;
 		last->gen = gen;
 	}
 	return sa;
-}
-
-struct kipsec_sa *kipsec_sad_last(struct kipsec_net *kn)
-{
-	const struct kipsec_sad_last *last = last_of(kn->sad);
-
-	if (!last || last->gen != READ_ONCE(kn->sa_gen))
-		return NULL;
-	return last->sa;
 }
 
 struct kipsec_sa *kipsec_sad_find(struct kipsec_net *kn,
@@ -440,8 +421,8 @@ int kipsec_sad_init(struct kipsec_net *kn)
 
 	if (!sad)
 		return -ENOMEM;
-	sad->last = alloc_percpu(struct kipsec_sad_last);
-	if (!sad->last) {
+	kn->sa_last = alloc_percpu(struct kipsec_sa_last);
+	if (!kn->sa_last) {
 		kfree(sad);
 		return -ENOMEM;
 	}
@@ -469,7 +450,7 @@ no_spi:
 no_groups:
 	rhashtable_destroy(&sad->by_id);
 no_id:
-	free_percpu(sad->last);
+	free_percpu(kn->sa_last);
 	kfree(sad);
 	return err;
 }
@@ -497,6 +478,6 @@ void kipsec_sad_exit(struct kipsec_net *kn)
 	rhashtable_destroy(&sad->by_id);
 	xa_destroy(&sad->by_serial);
 	kn->sad = NULL;
-	free_percpu(sad->last);
+	free_percpu(kn->sa_last);
 	kfree(sad);
 }

@@ -7,6 +7,8 @@
 #define _KIPSEC_SAD_H
 
 #include <linux/atomic.h>
+#include <linux/percpu.h>
+#include <linux/preempt.h>
 #include <linux/llist.h>
 #include <linux/refcount.h>
 #include <linux/rhashtable.h>
@@ -351,13 +353,37 @@ struct kipsec_sa *kipsec_sad_lookup(struct kipsec_net *kn,
 				    const struct kipsec_sa_id *id);
 
 /**
+ * struct kipsec_sa_last - the SA that a CPU found last by its id
+ * @sa: the SA
+ * @gen: it is still there as long as kipsec_net.sa_gen is this
+ */
+struct kipsec_sa_last {
+	struct kipsec_sa	*sa;
+	unsigned long		gen;
+};
+
+/*
+ * This CPU's memory; none for a packet that a netfilter queue has given back, for
+ * it comes in process context, and two may then write at once.
+ */
+static inline struct kipsec_sa_last *kipsec_sa_last(const struct kipsec_net *kn)
+{
+	return likely(softirq_count()) ? this_cpu_ptr(kn->sa_last) : NULL;
+}
+
+/**
  * kipsec_sad_last() - what kipsec_sad_lookup() found last on this CPU
  * @kn: the namespace
  *
  * Context: as above.
  * Return: an SA that is in the data base, or NULL.
  */
-struct kipsec_sa *kipsec_sad_last(struct kipsec_net *kn);
+static inline struct kipsec_sa *kipsec_sad_last(const struct kipsec_net *kn)
+{
+	const struct kipsec_sa_last *last = kipsec_sa_last(kn);
+
+	return last && last->gen == READ_ONCE(kn->sa_gen) ? last->sa : NULL;
+}
 
 /**
  * kipsec_sad_find() - by id, for requests

@@ -13,17 +13,6 @@
 #include "sad.h"
 
 /**
- * struct kipsec_sad_last - the SA that a CPU found last by its id; with
- *	softirqs off
- * @sa: the SA
- * @gen: it is still there as long as kipsec_net.sa_gen is this
- */
-struct kipsec_sad_last {
-	struct kipsec_sa	*sa;
-	unsigned long		gen;
-};
-
-/**
  * struct kipsec_sad - the data base of a namespace
  * @by_id: inbound look-up
  * @groups: outbound look-up, struct kipsec_sa_group
@@ -32,7 +21,6 @@ struct kipsec_sad_last {
  * @last_serial: the newest
  * @count: SAs in the data base
  * @cache_lock: of remembered answers
- * @last: a remembered answer of each CPU
  * @larvals: SAs that wait for their keys
  * @events: SAs that crossed a limit
  * @live: SAs not yet freed
@@ -46,7 +34,6 @@ struct kipsec_sad {
 	unsigned long		last_serial;
 	unsigned int		count;
 	spinlock_t		cache_lock;	/* of kipsec_net.sa_gen and what it guards */
-	struct kipsec_sad_last __percpu	*last;
 	struct list_head	larvals;
 	struct llist_head	events;
 	atomic_t		live;

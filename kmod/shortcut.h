@@ -56,16 +56,6 @@ kipsec_chain(const struct net *net, bool ip6, unsigned int hook)
 		     rcu_dereference(net->nf.hooks_ipv4[hook]);
 }
 
-/* ESP at once behind the header, that neither a bridge nor anybody else marked. */
-static inline bool kipsec_simple_esp(const struct sk_buff *skb)
-{
-	const struct iphdr *iph = ip_hdr(skb);
-
-	return !skb->active_extensions &&
-	       (kipsec_is_ip6(skb) ? ipv6_hdr(skb)->nexthdr == IPPROTO_ESP :
-		iph->protocol == IPPROTO_ESP && iph->ihl == 5);
-}
-
 /**
  * kipsec_shortcut_in() - may a packet be decapsulated in the hook of PRE_ROUTING?
  * @net: the namespace
@@ -80,7 +70,9 @@ static inline bool kipsec_shortcut_in(const struct net *net,
 {
 	bool ip6 = kipsec_is_ip6(skb);
 
-	return kipsec_simple_esp(skb) && !sa->natt.type && kipsec_chain(net, ip6, NF_INET_PRE_ROUTING)->num_hook_entries == 1 &&
+	return !skb->active_extensions && kipsec_plain_esp(skb) &&
+	       !sa->natt.type &&
+	       kipsec_chain(net, ip6, NF_INET_PRE_ROUTING)->num_hook_entries == 1 &&
 	       !kipsec_chain(net, ip6, NF_INET_LOCAL_IN) &&
 	       !kipsec_raw_sockets(net, ip6, IPPROTO_ESP) &&
 	       !kipsec_watched(net, skb->dev);

@@ -5,7 +5,7 @@
  * LOCKING AND LIFE
  *
  * A policy stands in four places: the classifier of its direction and family,
- * where packets find it; the tree @in_order, which dumps walk; the table
+ * where packets find it (if the table of spd_glance.c does not spare them that); the tree @in_order, which dumps walk; the table
  * @by_id; and, if it has a limit of time, the expiry queue.
  *
  * Writers. All four are changed under kipsec_net.cfg, by PF_KEY requests and by
@@ -14,7 +14,7 @@
  * request, which belongs to the SAD and holds no reference that would have to
  * be given back here.
  *
- * Readers. kipsec_spd_lookup() runs in any context under rcu_read_lock(), takes
+ * Readers. kipsec_spd_lookup_*() run in any context under rcu_read_lock(), takes
  * no lock and no reference; its answer is good until rcu_read_unlock(). The
  * tree and the table by id are for holders of @cfg only (the table's own
  * resizing is its own affair).
@@ -58,29 +58,6 @@
 
 #define ID_STEP		8	/* the low three bits are the direction */
 
-/**
- * struct kipsec_spd - a namespace's policies; see the essay for the rules
- * @class: by side and family (IPv4, IPv6); of input, "in" and "fwd" are
- *	the slots, since a packet asks for both
- * @in_order: by direction, priority and order
- * @by_id: by id
- * @count: policies
- * @last_order: given to a policy; starts at 1, never comes round
- * @last_id: given to a policy, without the direction; comes round
- * @last_reqid: given to a UNIQUE request; comes round
- * @reqids_reused: it came round once, so a number may be in use
- */
-struct kipsec_spd {
-	struct kipsec_classifier	class[KIPSEC_SIDES][2];
-	struct rb_root			in_order;
-	struct rhashtable		by_id;
-	unsigned int			count;
-	u64				last_order;
-	u32				last_id;
-	u32				last_reqid;
-	bool				reqids_reused;
-};
-
 static const struct rhashtable_params by_id_params = {
 	.key_len = sizeof_field(struct kipsec_policy, id),
 	.key_offset = offsetof(struct kipsec_policy, id),
@@ -114,36 +91,6 @@ static struct kipsec_classifier *class_of(struct kipsec_spd *spd,
 					  unsigned int dir, u8 family)
 {
 	return &spd->class[side_of(dir)][family == AF_INET6];
-}
-
-static struct kipsec_policy *policy_of(struct kipsec_rule *rule)
-{
-	return rule ? container_of(rule, struct kipsec_policy, rule) : NULL;
-}
-
-struct kipsec_policy *kipsec_spd_lookup_out(struct kipsec_net *kn,
-					    const struct kipsec_flow *fl)
-{
-	RCU_LOCKDEP_WARN(!rcu_read_lock_held(),
-			 "SPD look-up outside of an RCU section");
-
-	return policy_of(kipsec_classifier_lookup(class_of(kn->spd,
-							   KIPSEC_DIR_OUT,
-							   fl->family), fl));
-}
-
-void kipsec_spd_lookup_in(struct kipsec_net *kn, const struct kipsec_flow *fl,
-			  struct kipsec_policy *found[KIPSEC_SLOTS])
-{
-	/* So that no rule has to be converted on the way of every packet. */
-	static_assert(!offsetof(struct kipsec_policy, rule));
-
-	RCU_LOCKDEP_WARN(!rcu_read_lock_held(),
-			 "SPD look-up outside of an RCU section");
-
-	kipsec_classifier_lookup_slots(class_of(kn->spd, KIPSEC_DIR_IN,
-						fl->family), fl,
-				       (struct kipsec_rule **)found);
 }
 
 static void policy_due(struct kipsec_net *kn, struct kipsec_deadline *d);
@@ -186,9 +133,9 @@ struct kipsec_policy *kipsec_spd_find(struct kipsec_net *kn,
 
 	lockdep_assert_held(&kn->cfg);
 
-	return policy_of(kipsec_classifier_find(class_of(kn->spd, dir,
-							 sel->family),
-						sel, same_policy, &who));
+	return kipsec_policy_of(kipsec_classifier_find(class_of(kn->spd, dir,
+								sel->family),
+						       sel, same_policy, &who));
 }
 
 struct kipsec_policy *kipsec_spd_find_id(struct kipsec_net *kn, u32 id)
@@ -390,6 +337,7 @@ static void unlink_policy(struct kipsec_net *kn, struct kipsec_policy *pol)
 	rhashtable_remove_fast(&spd->by_id, &pol->by_id, by_id_params);
 	kipsec_deadline_set(kn, &pol->deadline, 0);
 	WRITE_ONCE(spd->count, spd->count - 1);
+	kipsec_spd_glance_gone(kn, pol);
 }
 
 static bool side_empty(const struct kipsec_spd *spd, enum kipsec_side side)
@@ -474,6 +422,7 @@ static int link_policy(struct kipsec_net *kn, struct kipsec_policy *pol,
 		pol->rule.order = ++kn->spd->last_order;
 	if (link_id(kn, pol, old))
 		return -ENOMEM;
+	kipsec_spd_glance_come(kn, pol);
 	err = kipsec_classifier_insert(class, &pol->rule, &pol->sel);
 	if (err) {
 		if (old)

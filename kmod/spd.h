@@ -14,6 +14,7 @@
 
 #include "classifier.h"
 #include "expire.h"
+#include "glance.h"
 #include "kipsec.h"
 #include "lifetime.h"
 #include "sad.h"
@@ -113,6 +114,76 @@ struct kipsec_policy {
 	struct kipsec_request	req[];
 };
 
+/**
+ * struct kipsec_spd_view - of one side and family
+ * @glance: (r) which far ends any policy may be for; NULL: all
+ * @changes: since it was made anew
+ */
+struct kipsec_spd_view {
+	struct kipsec_glance __rcu	*glance;
+	unsigned int			changes;
+};
+
+/**
+ * struct kipsec_spd - a namespace's policies; see spd.c for the rules
+ * @class: by side and family (IPv4, IPv6); of input, "in" and "fwd" are
+ *	the slots, since a packet asks for both
+ * @view: tables that spare most packets the classifier (spd_glance.c)
+ * @in_order: by direction, priority and order
+ * @by_id: by id
+ * @count: policies
+ * @last_order: given to a policy; starts at 1, never comes round
+ * @last_id: given to a policy, without the direction; comes round
+ * @last_reqid: given to a UNIQUE request; comes round
+ * @reqids_reused: it came round once, so a number may be in use
+ */
+struct kipsec_spd {
+	struct kipsec_classifier	class[KIPSEC_SIDES][2];
+	struct kipsec_spd_view		view[KIPSEC_SIDES][2];
+	struct rb_root			in_order;
+	struct rhashtable		by_id;
+	unsigned int			count;
+	u64				last_order;
+	u32				last_id;
+	u32				last_reqid;
+	bool				reqids_reused;
+};
+
+static inline struct kipsec_policy *kipsec_policy_of(struct kipsec_rule *rule)
+{
+	/* So that no rule has to be converted on the way of every packet. */
+	static_assert(!offsetof(struct kipsec_policy, rule));
+
+	return (struct kipsec_policy *)rule;
+}
+
+/**
+ * kipsec_spd_glance() - may there be a policy for packets with this far end?
+ * @kn: the namespace
+ * @side: of which policies
+ * @ip6: of which family
+ * @end: the source of a packet that comes in, the destination of one that goes out
+ *
+ * Context: RCU read side. Return: false: certainly not.
+ */
+static inline bool kipsec_spd_glance(const struct kipsec_net *kn,
+				     enum kipsec_side side, bool ip6,
+				     const __be32 *end)
+{
+	const struct kipsec_glance *g;
+
+	g = rcu_dereference(kn->spd->view[side][ip6].glance);
+	return !g || kipsec_glance_get(g, kipsec_glance_end(end, ip6));
+}
+
+/** kipsec_spd_glance_come() - a policy is about to be linked; @cfg held */
+void kipsec_spd_glance_come(struct kipsec_net *kn,
+			    const struct kipsec_policy *pol);
+
+/** kipsec_spd_glance_gone() - a policy has been unlinked; @cfg held */
+void kipsec_spd_glance_gone(struct kipsec_net *kn,
+			    const struct kipsec_policy *pol);
+
 /** kipsec_policy_meant_slow() - the same, for addresses that may be special */
 bool kipsec_policy_meant_slow(const struct kipsec_policy *pol,
 			      const struct kipsec_flow *fl);
@@ -143,8 +214,16 @@ static inline bool kipsec_policy_meant(const struct kipsec_policy *pol,
  * Context: RCU read side, any context. Return: the policy, valid in this RCU
  * section, or NULL if none applies.
  */
-struct kipsec_policy *kipsec_spd_lookup_out(struct kipsec_net *kn,
-					    const struct kipsec_flow *fl);
+static inline struct kipsec_policy *
+kipsec_spd_lookup_out(struct kipsec_net *kn, const struct kipsec_flow *fl)
+{
+	bool ip6 = fl->family == AF_INET6;
+
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(),
+			 "SPD look-up outside of an RCU section");
+
+	return kipsec_policy_of(kipsec_classifier_lookup(&kn->spd->class[KIPSEC_SIDE_OUT][ip6], fl));
+}
 
 /**
  * kipsec_spd_lookup_in() - the policies that apply to a flow on input
@@ -155,8 +234,18 @@ struct kipsec_policy *kipsec_spd_lookup_out(struct kipsec_net *kn,
  *
  * Context: as above.
  */
-void kipsec_spd_lookup_in(struct kipsec_net *kn, const struct kipsec_flow *fl,
-			  struct kipsec_policy *found[KIPSEC_SLOTS]);
+static inline void kipsec_spd_lookup_in(struct kipsec_net *kn,
+					const struct kipsec_flow *fl,
+					struct kipsec_policy *found[KIPSEC_SLOTS])
+{
+	bool ip6 = fl->family == AF_INET6;
+
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(),
+			 "SPD look-up outside of an RCU section");
+
+	kipsec_classifier_lookup_slots(&kn->spd->class[KIPSEC_SIDE_IN][ip6], fl,
+				       (struct kipsec_rule **)found);
+}
 
 /** kipsec_policy_used() - the data path applied @pol to a packet; RCU */
 static inline void kipsec_policy_used(struct kipsec_policy *pol)

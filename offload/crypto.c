@@ -230,8 +230,9 @@ static bool lane_wanted(const struct kipsec_job *job,
 	return kipsec_crew_wanted(job->sa->net, lane);
 }
 
-static int crypt_run(struct kipsec_job *job, struct kipsec_cipher *c,
-		     bool enc, unsigned int assoc, unsigned int len)
+static __always_inline int
+crypt_run(struct kipsec_job *job, struct kipsec_cipher *c, bool enc,
+	  unsigned int assoc, unsigned int len)
 {
 	struct aead_request *req = &job->req;
 	int err;
