@@ -3,10 +3,9 @@
  * glance.h - may any policy be for this packet? (floor 1, pure)
  *
  * Most packets of a gateway are no policy's. A table of bits says so after a look at
- * one address, the far end's (the source of what comes in, the destination of what
- * goes out): before ports are read, fragments put together, or the classifier asked.
- * A bit is set for each policy, at the hash of that part of its far prefix which the
- * far prefixes of all policies have. A bit that is set promises nothing.
+ * their addresses: before ports are read, fragments put together, or the classifier
+ * asked. A bit is set for each policy, at the hash of those bits of the addresses
+ * that all policies compare. A bit that is set promises nothing.
  */
 #ifndef _KIPSEC_GLANCE_H
 #define _KIPSEC_GLANCE_H
@@ -22,8 +21,17 @@
 #include "selector.h"
 
 /**
+ * struct kipsec_ends - the addresses of a packet, or of a selector
+ * @w: IPv4: source and destination; IPv6: the first half of the source, and of the
+ *	destination
+ */
+struct kipsec_ends {
+	u64	w[2];
+};
+
+/**
  * struct kipsec_glance - the bits
- * @common: bits of an end that all policies compare; with IPv6, of its first half
+ * @common: bits of an address that all policies compare
  * @factor: of the hash: random and odd, for peers have a say in their addresses
  * @shift: that leaves the number of a bit
  * @room: policies for which it was made
@@ -31,15 +39,15 @@
  * @bits: 2^(64 - @shift)
  */
 struct kipsec_glance {
-	u64		common;
-	u64		factor;
-	u32		shift;
-	u32		room;
-	struct rcu_head	rcu;
-	u64		bits[];
+	struct kipsec_ends	common;
+	u64			factor[2];
+	u32			shift;
+	u32			room;
+	struct rcu_head		rcu;
+	u64			bits[];
 };
 
-#define KIPSEC_GLANCE_SPARSE	16	/* bits for each policy */
+#define KIPSEC_GLANCE_SPARSE	64	/* bits for each policy */
 
 /** kipsec_glance_words() - length of @bits with room for @room policies */
 static inline u32 kipsec_glance_words(u32 room)
@@ -47,42 +55,58 @@ static inline u32 kipsec_glance_words(u32 room)
 	return roundup_pow_of_two(max(room, 64U)) * KIPSEC_GLANCE_SPARSE / 64;
 }
 
-/** kipsec_glance_end() - an address as it is hashed */
-static inline u64 kipsec_glance_end(const __be32 *addr, bool ip6)
+/** kipsec_ends4() - of the two addresses of an IPv4 header */
+static inline struct kipsec_ends kipsec_ends4(const __be32 *addr)
 {
-	return ip6 ? (u64)(__force u32)addr[1] << 32 | (__force u32)addr[0] :
-		     (__force u32)addr[0];
+	struct kipsec_ends ends = { };
+
+	memcpy(ends.w, addr, sizeof(u64));
+	return ends;
 }
 
-/** kipsec_glance_prefix() - which bits of that a prefix compares */
-static inline u64 kipsec_glance_prefix(unsigned int len, bool ip6)
+/** kipsec_ends6() - of the two addresses of an IPv6 header */
+static inline struct kipsec_ends kipsec_ends6(const __be32 *addr)
 {
-	__be32 mask[2] = { 0, 0 };
+	struct kipsec_ends ends;
 
-	if (len)
-		mask[0] = htonl(~0U << (32 - min(len, 32U)));
-	if (len > 32)
-		mask[1] = htonl(~0U << (64 - min(len, 64U)));
-	return kipsec_glance_end(mask, ip6);
+	memcpy(&ends.w[0], addr, sizeof(u64));
+	memcpy(&ends.w[1], addr + 4, sizeof(u64));
+	return ends;
 }
 
-static inline u64 kipsec_glance_bit(const struct kipsec_glance *g, u64 end)
+/** kipsec_ends_of() - of a flow, or of a selector's key or mask */
+static inline struct kipsec_ends kipsec_ends_of(const struct kipsec_flow *fl,
+						u8 family)
 {
-	return ((end & g->common) * g->factor) >> g->shift;
+	return family == AF_INET6 ? kipsec_ends6(fl->addr) :
+				    kipsec_ends4(fl->addr);
 }
 
-/** kipsec_glance_set() - a policy is about to come, whose prefix has all of @common */
-static inline void kipsec_glance_set(struct kipsec_glance *g, u64 end)
+static inline u64 kipsec_glance_bit(const struct kipsec_glance *g,
+				    struct kipsec_ends ends)
 {
-	u64 bit = kipsec_glance_bit(g, end);
+	u64 hash = (ends.w[0] & g->common.w[0]) * g->factor[0];
+
+	/* Known beforehand where a packet of IPv4 is asked about. */
+	if (!__builtin_constant_p(ends.w[1]) || ends.w[1])
+		hash += (ends.w[1] & g->common.w[1]) * g->factor[1];
+	return hash >> g->shift;
+}
+
+/** kipsec_glance_set() - a policy is about to come that compares all of @common */
+static inline void kipsec_glance_set(struct kipsec_glance *g,
+				     struct kipsec_ends ends)
+{
+	u64 bit = kipsec_glance_bit(g, ends);
 
 	WRITE_ONCE(g->bits[bit / 64], g->bits[bit / 64] | 1ULL << bit % 64);
 }
 
-/** kipsec_glance_get() - false: no policy is for packets with this far end */
-static inline bool kipsec_glance_get(const struct kipsec_glance *g, u64 end)
+/** kipsec_glance_get() - false: no policy is for packets with these addresses */
+static inline bool kipsec_glance_get(const struct kipsec_glance *g,
+				     struct kipsec_ends ends)
 {
-	u64 bit = kipsec_glance_bit(g, end);
+	u64 bit = kipsec_glance_bit(g, ends);
 
 	return READ_ONCE(g->bits[bit / 64]) >> bit % 64 & 1;
 }

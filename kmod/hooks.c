@@ -247,10 +247,9 @@ static noinline unsigned int out_look(struct kipsec_net *kn,
 static bool out_passes(const struct kipsec_net *kn, const struct sk_buff *skb)
 {
 	if (kipsec_is_ip6(skb))
-		return !kipsec_spd_glance(kn, KIPSEC_SIDE_OUT, true,
-					  ipv6_hdr(skb)->daddr.s6_addr32);
-	return !kipsec_spd_glance(kn, KIPSEC_SIDE_OUT, false,
-				  &ip_hdr(skb)->daddr);
+		return !kipsec_spd_glance6(kn, KIPSEC_SIDE_OUT,
+					   ipv6_hdr(skb)->saddr.s6_addr32);
+	return !kipsec_spd_glance4(kn, KIPSEC_SIDE_OUT, &ip_hdr(skb)->saddr);
 }
 
 static unsigned int hook_out(void *priv, struct sk_buff *skb,
@@ -368,10 +367,10 @@ static bool in_passes(const struct kipsec_net *kn, const struct sk_buff *skb)
 		return false;
 	if (kipsec_is_ip6(skb))
 		return ip6->nexthdr != IPPROTO_ICMPV6 &&
-		       !kipsec_spd_glance(kn, KIPSEC_SIDE_IN, true,
-					  ip6->saddr.s6_addr32);
+		       !kipsec_spd_glance6(kn, KIPSEC_SIDE_IN,
+					   ip6->saddr.s6_addr32);
 	return iph->protocol != IPPROTO_ICMP &&
-	       !kipsec_spd_glance(kn, KIPSEC_SIDE_IN, false, &iph->saddr);
+	       !kipsec_spd_glance4(kn, KIPSEC_SIDE_IN, &iph->saddr);
 }
 
 static unsigned int hook_in(void *priv, struct sk_buff *skb,

@@ -116,7 +116,7 @@ struct kipsec_policy {
 
 /**
  * struct kipsec_spd_view - of one side and family
- * @glance: (r) which far ends any policy may be for; NULL: all
+ * @glance: (r) which addresses any policy may be for; NULL: all
  * @changes: since it was made anew
  */
 struct kipsec_spd_view {
@@ -158,22 +158,30 @@ static inline struct kipsec_policy *kipsec_policy_of(struct kipsec_rule *rule)
 }
 
 /**
- * kipsec_spd_glance() - may there be a policy for packets with this far end?
+ * kipsec_spd_glance4() - may there be a policy for packets with these addresses?
  * @kn: the namespace
  * @side: of which policies
- * @ip6: of which family
- * @end: the source of a packet that comes in, the destination of one that goes out
+ * @addr: source and destination
  *
  * Context: RCU read side. Return: false: certainly not.
  */
-static inline bool kipsec_spd_glance(const struct kipsec_net *kn,
-				     enum kipsec_side side, bool ip6,
-				     const __be32 *end)
+static inline bool kipsec_spd_glance4(const struct kipsec_net *kn,
+				      enum kipsec_side side, const __be32 *addr)
 {
 	const struct kipsec_glance *g;
 
-	g = rcu_dereference(kn->spd->view[side][ip6].glance);
-	return !g || kipsec_glance_get(g, kipsec_glance_end(end, ip6));
+	g = rcu_dereference(kn->spd->view[side][0].glance);
+	return !g || kipsec_glance_get(g, kipsec_ends4(addr));
+}
+
+/** kipsec_spd_glance6() - the same for IPv6 */
+static inline bool kipsec_spd_glance6(const struct kipsec_net *kn,
+				      enum kipsec_side side, const __be32 *addr)
+{
+	const struct kipsec_glance *g;
+
+	g = rcu_dereference(kn->spd->view[side][1].glance);
+	return !g || kipsec_glance_get(g, kipsec_ends6(addr));
 }
 
 /** kipsec_spd_glance_come() - a policy is about to be linked; @cfg held */

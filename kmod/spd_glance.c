@@ -4,7 +4,7 @@
  *
  * Writers hold kipsec_net.cfg. A bit is set before its policy can be found. A policy
  * that goes leaves its bit, as others may have it, too. So a table is made anew when
- * it is full, when a policy compares less than it hashes, and after as many changes as
+ * it is full, when a policy compares fewer bits than it hashes, and after as many changes as
  * there are policies: to add or to remove one costs the same however many there are.
  * Where a table would be of no use, or could not be had, there is none, and packets
  * go to the classifier.
@@ -21,19 +21,31 @@ static bool at_output(const struct kipsec_policy *pol)
 	return pol->dir == KIPSEC_DIR_OUT;
 }
 
-static u64 far_end(const struct kipsec_policy *pol)
+static struct kipsec_ends ends_of(const struct kipsec_policy *pol)
 {
-	const union kipsec_addr *addr = at_output(pol) ? &pol->sel.dst :
-							 &pol->sel.src;
+	struct kipsec_flow key, mask;
 
-	return kipsec_glance_end(addr->w, pol->sel.family == AF_INET6);
+	kipsec_selector_compile(&pol->sel, &key, &mask);
+	return kipsec_ends_of(&key, pol->sel.family);
 }
 
-static u64 far_prefix(const struct kipsec_policy *pol)
+/* Which bits of the addresses it compares. */
+static struct kipsec_ends prefix_of(const struct kipsec_policy *pol)
 {
-	return kipsec_glance_prefix(at_output(pol) ? pol->sel.dst_len :
-						     pol->sel.src_len,
-				    pol->sel.family == AF_INET6);
+	struct kipsec_flow key, mask;
+
+	kipsec_selector_compile(&pol->sel, &key, &mask);
+	return kipsec_ends_of(&mask, pol->sel.family);
+}
+
+static bool has_all(struct kipsec_ends prefix, struct kipsec_ends common)
+{
+	return !(common.w[0] & ~prefix.w[0]) && !(common.w[1] & ~prefix.w[1]);
+}
+
+static bool has_any(struct kipsec_ends ends)
+{
+	return ends.w[0] | ends.w[1];
 }
 
 static bool same_table(const struct kipsec_policy *a,
@@ -55,7 +67,7 @@ static unsigned int policies_of(struct kipsec_net *kn,
 }
 
 /* An empty table for policies that all compare @common. */
-static struct kipsec_glance *glance_alloc(u64 common, u32 room)
+static struct kipsec_glance *glance_alloc(struct kipsec_ends common, u32 room)
 {
 	u32 words = kipsec_glance_words(room);
 	struct kipsec_glance *g;
@@ -64,7 +76,8 @@ static struct kipsec_glance *glance_alloc(u64 common, u32 room)
 	if (!g)
 		return NULL;
 	g->common = common;
-	g->factor = get_random_u64() | 1;
+	g->factor[0] = get_random_u64() | 1;
+	g->factor[1] = get_random_u64() | 1;
 	g->shift = 64 - ilog2(words) - ilog2(64);
 	g->room = room;
 	return g;
@@ -75,26 +88,31 @@ static struct kipsec_glance *glance_alloc(u64 common, u32 room)
 		if (pol = rb_entry(node, struct kipsec_policy, in_order), \
 		    same_table(pol, like))
 
-/* With @coming, which is in no table yet, if it is not NULL. */
+/* Of the policies in the table of @like, and of @like itself if it is @coming. */
 static struct kipsec_glance *glance_make(struct kipsec_net *kn,
 					 const struct kipsec_policy *like,
-					 const struct kipsec_policy *coming)
+					 bool coming)
 {
-	u64 common = coming ? far_prefix(coming) : ~0ULL;
+	struct kipsec_ends common = { { U64_MAX, U64_MAX } }, prefix;
 	struct kipsec_glance *g = NULL;
 	struct kipsec_policy *pol;
 	struct rb_node *node;
 
-	for_each_of_table(pol, node, kn, like)
-		common &= far_prefix(pol);
-	if (common)
+	if (coming)
+		common = prefix_of(like);
+	for_each_of_table(pol, node, kn, like) {
+		prefix = prefix_of(pol);
+		common.w[0] &= prefix.w[0];
+		common.w[1] &= prefix.w[1];
+	}
+	if (has_any(common))
 		g = glance_alloc(common, 2 * policies_of(kn, like) + 1);
 	if (!g)
 		return NULL;
 	for_each_of_table(pol, node, kn, like)
-		kipsec_glance_set(g, far_end(pol));
+		kipsec_glance_set(g, ends_of(pol));
 	if (coming)
-		kipsec_glance_set(g, far_end(coming));
+		kipsec_glance_set(g, ends_of(like));
 	return g;
 }
 
@@ -114,15 +132,15 @@ void kipsec_spd_glance_come(struct kipsec_net *kn,
 	struct kipsec_spd_view *view = view_of(kn, pol);
 	struct kipsec_glance *g = rcu_dereference_protected(view->glance, true);
 	unsigned int n = policies_of(kn, pol);
-	u64 prefix = far_prefix(pol);
+	struct kipsec_ends prefix = prefix_of(pol);
 
 	lockdep_assert_held(&kn->cfg);
 	view->changes++;
-	if (g && (prefix & g->common) == g->common && n < g->room) {
-		kipsec_glance_set(g, far_end(pol));
-	} else if (prefix && (n < FEW || view->changes > n / 4)) {
+	if (g && has_all(prefix, g->common) && n < g->room) {
+		kipsec_glance_set(g, ends_of(pol));
+	} else if (has_any(prefix) && (n < FEW || view->changes > n / 4)) {
 		view->changes = 0;
-		glance_replace(view, glance_make(kn, pol, pol));
+		glance_replace(view, glance_make(kn, pol, true));
 	} else {
 		glance_replace(view, NULL);
 	}
@@ -135,8 +153,9 @@ void kipsec_spd_glance_gone(struct kipsec_net *kn,
 	unsigned int n = policies_of(kn, pol);
 
 	lockdep_assert_held(&kn->cfg);
-	if (++view->changes <= n)
+	if (++view->changes <= n &&
+	    (n >= FEW || rcu_access_pointer(view->glance)))
 		return;
 	view->changes = 0;
-	glance_replace(view, n ? glance_make(kn, pol, NULL) : NULL);
+	glance_replace(view, n ? glance_make(kn, pol, false) : NULL);
 }
