@@ -59,16 +59,56 @@ static void scrub(struct sk_buff *skb)
 	memset(skb->cb, 0, max(sizeof(*IPCB(skb)), sizeof(*IP6CB(skb))));
 }
 
-static unsigned int check_inner(struct kipsec_net *kn, struct sk_buff *skb,
-				struct kipsec_policy **pol)
+/* Which policies are there for a packet in clear? */
+static bool look_up(struct kipsec_net *kn, const struct sk_buff *skb,
+		    struct kipsec_policy *found[KIPSEC_SLOTS])
 {
-	struct kipsec_policy *found[KIPSEC_SLOTS] KIPSEC_NOT_ZEROED;
 	struct kipsec_flow fl KIPSEC_NOT_ZEROED;
 
-	if (!kipsec_flow_get(skb, &fl))
-		return KIPSEC_DROP_IN_INNER;
+	if (unlikely(!kipsec_flow_get(skb, &fl)))
+		return false;
 	kipsec_spd_lookup_in(kn, &fl, found);
-	return kipsec_check(kn, skb, found[0], found[1], pol);
+	return true;
+}
+
+/* Are they known to accept what has passed this SA alone? */
+static bool check_known(struct kipsec_net *kn, struct kipsec_sa *sa,
+			struct kipsec_policy *found[KIPSEC_SLOTS],
+			struct kipsec_policy **pol)
+{
+	if (!kipsec_check_recall(kn, found[0], sa) ||
+	    !kipsec_check_recall(kn, found[1], sa))
+		return false;
+	*pol = found[0] ?: found[1];
+	if (*pol)
+		kipsec_policy_used(*pol);
+	return true;
+}
+
+/* Ask them; @skb has the tag. */
+static unsigned int check_asked(struct kipsec_net *kn, struct kipsec_sa *sa,
+				struct sk_buff *skb,
+				struct kipsec_policy *found[KIPSEC_SLOTS],
+				struct kipsec_policy **pol)
+{
+	unsigned long gen = READ_ONCE(kn->sa_gen);
+	unsigned int reason = kipsec_check(kn, skb, found[0], found[1], pol);
+
+	if (reason == KIPSEC_REASON_MAX)
+		kipsec_check_remember(kn, skb, sa, gen, found);
+	return reason;
+}
+
+static unsigned int check_inner(struct kipsec_net *kn, struct kipsec_sa *sa,
+				struct sk_buff *skb, struct kipsec_policy **pol)
+{
+	struct kipsec_policy *found[KIPSEC_SLOTS] KIPSEC_NOT_ZEROED;
+
+	if (!look_up(kn, skb, found))
+		return KIPSEC_DROP_IN_INNER;
+	if (skb_sec_path(skb)->len == 1 && check_known(kn, sa, found, pol))
+		return KIPSEC_REASON_MAX;
+	return check_asked(kn, sa, skb, found, pol);
 }
 
 void kipsec_input_clear(struct kipsec_net *kn, struct kipsec_sa *sa,
@@ -90,7 +130,7 @@ void kipsec_input_clear(struct kipsec_net *kn, struct kipsec_sa *sa,
 			kipsec_reinject(skb);
 			return;
 		}
-		reason = check_inner(kn, skb, &pol);
+		reason = check_inner(kn, sa, skb, &pol);
 	}
 	if (unlikely(reason != KIPSEC_REASON_MAX)) {
 		kipsec_drop(kn, skb, reason, sa, pol);
@@ -251,39 +291,22 @@ static void set_cb(struct sk_buff *skb)
 	skb->pkt_type = PACKET_HOST;
 }
 
-/*
- * Does policy want it so? What policies said of packets of this SA is remembered;
- * else the check itself is asked, which wants the tag.
- */
+/* The same, and the tag is left off if it can be. */
 static unsigned int check_here(struct kipsec_net *kn, struct kipsec_sa *sa,
 			       struct sk_buff *skb, struct kipsec_policy **pol)
 {
 	struct kipsec_policy *found[KIPSEC_SLOTS] KIPSEC_NOT_ZEROED;
-	struct kipsec_flow fl KIPSEC_NOT_ZEROED;
-	unsigned long gen = READ_ONCE(kn->sa_gen);
-	unsigned int reason;
 	bool known;
 
-	if (unlikely(!kipsec_flow_get(skb, &fl)))
+	if (unlikely(!look_up(kn, skb, found)))
 		return KIPSEC_DROP_IN_INNER;
-	kipsec_spd_lookup_in(kn, &fl, found);
-	known = kipsec_check_recall(kn, found[0], sa) &&
-		kipsec_check_recall(kn, found[1], sa);
-	if (!known || !kipsec_shortcut_tag(kn->net, kn, kipsec_is_ip6(skb))) {
-		if (!kipsec_tag(skb, sa))
-			return KIPSEC_DROP_IN_NOMEM;
-		kipsec_calm_xfrm(kn->net, skb);
-	}
-	if (likely(known)) {
-		*pol = found[0] ?: found[1];
-		if (*pol)
-			kipsec_policy_used(*pol);
+	known = check_known(kn, sa, found, pol);
+	if (likely(known && kipsec_shortcut_tag(kn->net, kn, kipsec_is_ip6(skb))))
 		return KIPSEC_REASON_MAX;
-	}
-	reason = kipsec_check(kn, skb, found[0], found[1], pol);
-	if (reason == KIPSEC_REASON_MAX)
-		kipsec_check_remember(kn, skb, sa, gen, found);
-	return reason;
+	if (!kipsec_tag(skb, sa))
+		return KIPSEC_DROP_IN_NOMEM;
+	kipsec_calm_xfrm(kn->net, skb);
+	return known ? KIPSEC_REASON_MAX : check_asked(kn, sa, skb, found, pol);
 }
 
 static bool clear_here(struct kipsec_net *kn, struct kipsec_sa *sa,

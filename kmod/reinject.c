@@ -6,16 +6,21 @@
  * arrived on the device that brought the outer one. So packet sockets, firewall
  * and connection tracking see it in clear, and no worker thread is involved.
  *
- * TCP goes through GRO where the device does, since merged packets are cheaper
- * for all that follows. The rest goes straight on, in the same stack frame: a
- * second pass through the backlog would cost more than it gains.
+ * TCP goes through GRO, since merged packets are cheaper for all that follows. The
+ * stack refuses that on devices without GRO (veth has none), and a tunnel's packets
+ * are none of the device's; so they are joined on a device of our own, of which
+ * nobody knows, and leave it for the one that brought them. The rest goes straight
+ * on, in the same stack frame: a second pass through the backlog would cost more than
+ * it gains.
  */
 #include <linux/etherdevice.h>
 #include <linux/ip.h>
 #include <linux/netdevice.h>
 #include <linux/percpu.h>
+#include <linux/rtnetlink.h>
 #include <linux/skbuff.h>
 #include <net/gro_cells.h>
+#include <net/xfrm.h>
 
 #include "compat/compat.h"
 #include "reinject.h"
@@ -34,12 +39,45 @@ static void pull_mac(struct sk_buff *skb)
 		eth_hdr(skb)->h_proto = skb->protocol;
 }
 
+/*
+ * Which device it is of, GRO leaves no place to note: but headers inside the packet,
+ * of which it has none.
+ */
+static void join(struct sk_buff *skb)
+{
+	skb->inner_transport_header = skb->dev->ifindex >> 16;
+	skb->inner_network_header = skb->dev->ifindex;
+	skb->dev = cells_dev;
+	gro_cells_receive(&cells, skb);
+}
+
+/* Joined, a packet leaves our device; the tag tells of its namespace. */
+static rx_handler_result_t joined(struct sk_buff **pskb)
+{
+	struct sk_buff *skb = *pskb;
+	const struct sec_path *sp = skb_sec_path(skb);
+	int ifindex = skb->inner_transport_header << 16 |
+		      skb->inner_network_header;
+	struct net_device *dev = NULL;
+
+	if (sp && sp->len)
+		dev = dev_get_by_index_rcu(xs_net(sp->xvec[0]), ifindex);
+	if (!dev) {
+		kfree_skb(skb);
+		return RX_HANDLER_CONSUMED;
+	}
+	skb->inner_transport_header = 0;
+	skb->inner_network_header = 0;
+	skb->dev = dev;
+	return RX_HANDLER_ANOTHER;
+}
+
 void kipsec_reinject(struct sk_buff *skb)
 {
 	pull_mac(skb);
 	skb->pkt_type = PACKET_HOST;
 	if (kipsec_reinject_joins(skb)) {
-		gro_cells_receive(&cells, skb);
+		join(skb);
 		return;
 	}
 	if (unlikely(this_cpu_read(depth) >= MAX_DEPTH)) {
@@ -60,16 +98,41 @@ void kipsec_reinject_flush(void)
 		napi_synchronize(napi);
 }
 
+/* A device that no namespace has, where packets are only joined. */
+static struct net_device *cells_dev_alloc(void)
+{
+	struct net_device *dev = kipsec_dummy_netdev();
+
+	if (!dev)
+		return NULL;
+	dev_net_set(dev, NULL);
+	dev->features |= NETIF_F_GRO;
+	dev->flags |= IFF_UP;
+	rtnl_lock();
+	/* Refused to those that have one, only. */
+	WARN_ON(netdev_rx_handler_register(dev, joined, NULL));
+	rtnl_unlock();
+	return dev;
+}
+
+static void cells_dev_free(void)
+{
+	rtnl_lock();
+	netdev_rx_handler_unregister(cells_dev);
+	rtnl_unlock();
+	free_netdev(cells_dev);
+}
+
 int kipsec_reinject_start(void)
 {
 	int err;
 
-	cells_dev = kipsec_dummy_netdev();
+	cells_dev = cells_dev_alloc();
 	if (!cells_dev)
 		return -ENOMEM;
 	err = gro_cells_init(&cells, cells_dev);
 	if (err)
-		kipsec_dummy_netdev_free(cells_dev);
+		cells_dev_free();
 	return err;
 }
 
@@ -78,5 +141,5 @@ void kipsec_reinject_stop(void)
 	gro_cells_destroy(&cells);
 	/* The cells' NAPI contexts are freed after a grace period. */
 	synchronize_net();
-	kipsec_dummy_netdev_free(cells_dev);
+	cells_dev_free();
 }

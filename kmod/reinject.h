@@ -35,7 +35,7 @@ static inline bool kipsec_reinject_joins(const struct sk_buff *skb)
 	u8 proto = kipsec_is_ip6(skb) ? ipv6_hdr(skb)->nexthdr :
 					ip_hdr(skb)->protocol;
 
-	return proto == IPPROTO_TCP && (skb->dev->features & NETIF_F_GRO);
+	return proto == IPPROTO_TCP;
 }
 
 #endif /* _KIPSEC_REINJECT_H */

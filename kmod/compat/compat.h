@@ -78,30 +78,20 @@ static inline void *kipsec_crypto_data(kipsec_crypto_arg arg)
 }
 #endif
 
-/* A device without queues or a name, for NAPI's sake only. */
+/* A device that is never registered, with what the stack expects of those that receive. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
-static inline struct net_device *kipsec_dummy_netdev(void)
+static inline void kipsec_dummy_setup(struct net_device *dev)
 {
-	struct net_device *dev = kzalloc(sizeof(*dev), GFP_KERNEL);
-
-	if (dev)
-		init_dummy_netdev(dev);
-	return dev;
 }
 
-static inline void kipsec_dummy_netdev_free(struct net_device *dev)
+static inline struct net_device *kipsec_dummy_netdev(void)
 {
-	kfree(dev);
+	return alloc_netdev(0, "kipsec", NET_NAME_UNKNOWN, kipsec_dummy_setup);
 }
 #else
 static inline struct net_device *kipsec_dummy_netdev(void)
 {
 	return alloc_netdev_dummy(0);
-}
-
-static inline void kipsec_dummy_netdev_free(struct net_device *dev)
-{
-	free_netdev(dev);
 }
 #endif
 
