@@ -186,12 +186,10 @@ out_protect(struct kipsec_net *kn, struct sk_buff *skb,
 	struct kipsec_path path KIPSEC_NOT_ZEROED;
 	int err;
 
-	local_bh_disable();
 	if (unlikely(!kipsec_path_find(kn, pol, fl, &path))) {
 		bool copy = out_own_copy(skb);
 
 		err = kipsec_path_ask(kn, pol, fl, copy ? NULL : skb);
-		local_bh_enable();
 		if (!err && !copy)
 			return NF_STOLEN;	/* it waits */
 		kipsec_drop(kn, skb, KIPSEC_DROP_OUT_NO_SA, NULL, pol);
@@ -201,7 +199,6 @@ out_protect(struct kipsec_net *kn, struct sk_buff *skb,
 	if (unlikely(path.n < pol->nreq))
 		kipsec_path_ask(kn, pol, fl, NULL);
 	if (!path.n) {
-		local_bh_enable();
 		kipsec_count(kn, KIPSEC_COUNT_OUT_CLEAR);
 		return NF_ACCEPT;
 	}
@@ -210,31 +207,21 @@ out_protect(struct kipsec_net *kn, struct sk_buff *skb,
 		consume_skb(skb);	/* or it would go out twice */
 	else if (rest_of_chain(skb, state))
 		err = kipsec_output(kn, skb, pol, &path);
-	local_bh_enable();
 	return stolen(err);
 }
 
-/* Something that may be a policy's. */
-static noinline unsigned int out_look(struct kipsec_net *kn,
-				      struct sk_buff *skb,
-				      const struct nf_hook_state *state)
+static unsigned int out_judge(struct kipsec_net *kn, struct sk_buff *skb,
+			      const struct nf_hook_state *state,
+			      const struct kipsec_flow *fl)
 {
-	struct kipsec_policy *pol;
-	struct kipsec_flow fl KIPSEC_NOT_ZEROED;
+	struct kipsec_policy *pol = kipsec_spd_lookup_out(kn, fl);
 
-	if (!kipsec_whole(state->net, skb, KIPSEC_DEFRAG_OUT))
-		return NF_STOLEN;
-	if (unlikely(!kipsec_flow_get(skb, &fl))) {
-		kipsec_drop(kn, skb, KIPSEC_DROP_OUT_MALFORMED, NULL, NULL);
-		return stolen(-EINVAL);
-	}
-	pol = kipsec_spd_lookup_out(kn, &fl);
-	if (!pol || !kipsec_policy_meant(pol, &fl) || kipsec_sockpol_out(skb))
+	if (!pol || !kipsec_policy_meant(pol, fl) || kipsec_sockpol_out(skb))
 		return NF_ACCEPT;
 	kipsec_policy_used(pol);
 	switch (pol->action) {
 	case KIPSEC_PROTECT:
-		return out_protect(kn, skb, state, pol, &fl);
+		return out_protect(kn, skb, state, pol, fl);
 	case KIPSEC_NONE:
 		kipsec_count(kn, KIPSEC_COUNT_OUT_CLEAR);
 		return NF_ACCEPT;
@@ -242,6 +229,26 @@ static noinline unsigned int out_look(struct kipsec_net *kn,
 		kipsec_drop(kn, skb, KIPSEC_DROP_OUT_DISCARD, NULL, pol);
 		return stolen(-EPERM);
 	}
+}
+
+/* Something that may be a policy's. */
+static noinline unsigned int out_look(struct kipsec_net *kn,
+				      struct sk_buff *skb,
+				      const struct nf_hook_state *state)
+{
+	struct kipsec_flow fl KIPSEC_NOT_ZEROED;
+	unsigned int verdict;
+
+	if (!kipsec_whole(state->net, skb, KIPSEC_DEFRAG_OUT))
+		return NF_STOLEN;
+	if (unlikely(!kipsec_flow_get(skb, &fl))) {
+		kipsec_drop(kn, skb, KIPSEC_DROP_OUT_MALFORMED, NULL, NULL);
+		return stolen(-EINVAL);
+	}
+	local_bh_disable();
+	verdict = out_judge(kn, skb, state, &fl);
+	local_bh_enable();
+	return verdict;
 }
 
 static bool out_passes(const struct kipsec_net *kn, const struct sk_buff *skb)

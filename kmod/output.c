@@ -235,7 +235,7 @@ static void output_passed(struct kipsec_job *job)
 }
 
 /* Pass the SAs that are left, then send. */
-static __always_inline int output_run(struct kipsec_job *job)
+static int output_run(struct kipsec_job *job)
 {
 	struct kipsec_sa *outermost;
 	struct dst_entry *dst;
@@ -297,7 +297,7 @@ drop:
 }
 
 /* A super-packet becomes final segments first: ESP must see what is sent. */
-static int output_gso(struct kipsec_net *kn, struct sk_buff *skb,
+static noinline int output_gso(struct kipsec_net *kn, struct sk_buff *skb,
 		      struct kipsec_policy *pol,
 		      const struct kipsec_path *path, struct dst_entry *dst)
 {
@@ -319,7 +319,7 @@ static int output_gso(struct kipsec_net *kn, struct sk_buff *skb,
 }
 
 /* Each fragment of the packet is protected by itself. */
-static int output_fragments(struct kipsec_net *kn, struct sk_buff *skb,
+static noinline int output_fragments(struct kipsec_net *kn, struct sk_buff *skb,
 			    struct kipsec_policy *pol,
 			    const struct kipsec_path *path,
 			    struct dst_entry *dst, unsigned int mtu)

@@ -192,7 +192,7 @@ static u8 push_tunnel(struct kipsec_job *job, unsigned int head)
 }
 
 /* The packet's own header moves forward; its protocol goes into the trailer. */
-static u8 push_transport(struct kipsec_job *job, unsigned int head)
+static noinline u8 push_transport(struct kipsec_job *job, unsigned int head)
 {
 	struct sk_buff *skb = job->skb;
 	u8 *nexthdr, next;

@@ -32,9 +32,11 @@
  * called. Whoever calls kipsec_spd_find() and friends may use the answer as
  * long as he keeps @cfg.
  *
- * Generations. The SPD needs none: nobody remembers a policy beyond his RCU
- * section. (What is remembered is the SA, in the policy, under the generation
- * of the SAD.) The classifier's hash table has two, see classifier.c.
+ * Generations. Each processor remembers which policies it found for some flows
+ * (spd_flow.h), under a generation that is raised after every change, and before
+ * the grace period that a policy waits for. (SAs are remembered in the policy,
+ * under the generation of the SAD.) The classifier's hash table has two
+ * generations of its own, see classifier.c.
  *
  * The first policy for input brings up the namespace's hooks of input and the last
  * one takes them down, and so for output, through the callback of
@@ -93,6 +95,59 @@ static struct kipsec_classifier *class_of(struct kipsec_spd *spd,
 	return &spd->class[side_of(dir)][family == AF_INET6];
 }
 
+static struct kipsec_policy *policy_of(struct kipsec_rule *rule)
+{
+	return rule ? container_of(rule, struct kipsec_policy, rule) : NULL;
+}
+
+struct kipsec_policy *kipsec_spd_ask_out(struct kipsec_net *kn,
+					 const struct kipsec_flow *fl,
+					 struct kipsec_spd_flow *f)
+{
+	/* Pairs with the release in spd_changed(). */
+	unsigned long gen = smp_load_acquire(&kn->spd->gen);
+	struct kipsec_policy *pol;
+
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(),
+			 "SPD look-up outside of an RCU section");
+
+	pol = policy_of(kipsec_classifier_lookup(class_of(kn->spd,
+							  KIPSEC_DIR_OUT,
+							  fl->family), fl));
+	if (f) {
+		f->found[0] = pol;
+		kipsec_spd_flow_set(f, fl, gen);
+	}
+	return pol;
+}
+
+void kipsec_spd_ask_in(struct kipsec_net *kn, const struct kipsec_flow *fl,
+		       struct kipsec_spd_flow *f,
+		       struct kipsec_policy *found[KIPSEC_SLOTS])
+{
+	unsigned long gen = smp_load_acquire(&kn->spd->gen);
+	struct kipsec_rule *rule[KIPSEC_SLOTS];
+	unsigned int i;
+
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(),
+			 "SPD look-up outside of an RCU section");
+
+	kipsec_classifier_lookup_slots(class_of(kn->spd, KIPSEC_DIR_IN,
+						fl->family), fl, rule);
+	for (i = 0; i < KIPSEC_SLOTS; i++)
+		found[i] = policy_of(rule[i]);
+	if (f) {
+		memcpy(f->found, found, sizeof(f->found));
+		kipsec_spd_flow_set(f, fl, gen);
+	}
+}
+
+/* What was remembered of flows is to be asked again. */
+static void spd_changed(struct kipsec_net *kn)
+{
+	smp_store_release(&kn->spd->gen, kn->spd->gen + 1);
+}
+
 static void policy_due(struct kipsec_net *kn, struct kipsec_deadline *d);
 
 struct kipsec_policy *kipsec_policy_alloc(unsigned int nreq)
@@ -133,9 +188,9 @@ struct kipsec_policy *kipsec_spd_find(struct kipsec_net *kn,
 
 	lockdep_assert_held(&kn->cfg);
 
-	return kipsec_policy_of(kipsec_classifier_find(class_of(kn->spd, dir,
-								sel->family),
-						       sel, same_policy, &who));
+	return policy_of(kipsec_classifier_find(class_of(kn->spd, dir,
+							 sel->family),
+						sel, same_policy, &who));
 }
 
 struct kipsec_policy *kipsec_spd_find_id(struct kipsec_net *kn, u32 id)
@@ -338,6 +393,7 @@ static void unlink_policy(struct kipsec_net *kn, struct kipsec_policy *pol)
 	kipsec_deadline_set(kn, &pol->deadline, 0);
 	WRITE_ONCE(spd->count, spd->count - 1);
 	kipsec_spd_glance_gone(kn, pol);
+	spd_changed(kn);
 }
 
 static bool side_empty(const struct kipsec_spd *spd, enum kipsec_side side)
@@ -347,7 +403,12 @@ static bool side_empty(const struct kipsec_spd *spd, enum kipsec_side side)
 
 static int populate(struct kipsec_net *kn, enum kipsec_side side)
 {
-	if (!side_empty(kn->spd, side) || !report_populated)
+	struct kipsec_spd *spd = kn->spd;
+
+	/* Without memory for it, flows are not remembered; it stays to the end. */
+	if (!spd->flows)
+		WRITE_ONCE(spd->flows, alloc_percpu(struct kipsec_spd_flows));
+	if (!side_empty(spd, side) || !report_populated)
 		return 0;
 	return report_populated(kn, side, true);
 }
@@ -433,6 +494,7 @@ static int link_policy(struct kipsec_net *kn, struct kipsec_policy *pol,
 					       by_id_params);
 		return err;
 	}
+	spd_changed(kn);
 	rb_add(&pol->in_order, &kn->spd->in_order, in_order_less);
 	WRITE_ONCE(kn->spd->count, kn->spd->count + 1);
 	return 0;
@@ -525,6 +587,7 @@ int kipsec_spd_init(struct kipsec_net *kn)
 		kipsec_classifier_init(class_of(spd, dir, AF_INET6), AF_INET6,
 				       get_random_u64());
 	}
+	spd->gen = 1;		/* of no entry of an empty table */
 	spd->in_order = RB_ROOT;
 	spd->last_reqid = KIPSEC_REQID_MAX;
 	kn->spd = spd;
@@ -550,6 +613,7 @@ void kipsec_spd_exit(struct kipsec_net *kn)
 		kipsec_classifier_destroy(class_of(spd, dir, AF_INET6));
 	}
 	rhashtable_destroy(&spd->by_id);
+	free_percpu(spd->flows);
 	kn->spd = NULL;
 	kfree(spd);
 }

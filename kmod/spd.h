@@ -19,6 +19,7 @@
 #include "lifetime.h"
 #include "sad.h"
 #include "selector.h"
+#include "spd_flow.h"
 
 #define KIPSEC_MAX_REQUESTS	6	/* of one policy, as in PF_KEY */
 
@@ -129,6 +130,8 @@ struct kipsec_spd_view {
  * @class: by side and family (IPv4, IPv6); of input, "in" and "fwd" are
  *	the slots, since a packet asks for both
  * @view: tables that spare most packets the classifier (spd_glance.c)
+ * @flows: what was found for flows seen before (spd_flow.h)
+ * @gen: generation of such answers
  * @in_order: by direction, priority and order
  * @by_id: by id
  * @count: policies
@@ -140,6 +143,8 @@ struct kipsec_spd_view {
 struct kipsec_spd {
 	struct kipsec_classifier	class[KIPSEC_SIDES][2];
 	struct kipsec_spd_view		view[KIPSEC_SIDES][2];
+	struct kipsec_spd_flows __percpu *flows;
+	unsigned long			gen;
 	struct rb_root			in_order;
 	struct rhashtable		by_id;
 	unsigned int			count;
@@ -148,14 +153,6 @@ struct kipsec_spd {
 	u32				last_reqid;
 	bool				reqids_reused;
 };
-
-static inline struct kipsec_policy *kipsec_policy_of(struct kipsec_rule *rule)
-{
-	/* So that no rule has to be converted on the way of every packet. */
-	static_assert(!offsetof(struct kipsec_policy, rule));
-
-	return (struct kipsec_policy *)rule;
-}
 
 /**
  * kipsec_spd_glance4() - may there be a policy for packets with these addresses?
@@ -214,23 +211,35 @@ static inline bool kipsec_policy_meant(const struct kipsec_policy *pol,
 	return kipsec_policy_meant_slow(pol, fl);
 }
 
+/** kipsec_spd_ask_out() - kipsec_spd_lookup_out() of a flow that is not remembered */
+struct kipsec_policy *kipsec_spd_ask_out(struct kipsec_net *kn,
+					 const struct kipsec_flow *fl,
+					 struct kipsec_spd_flow *f);
+
+/** kipsec_spd_ask_in() - kipsec_spd_lookup_in() of a flow that is not remembered */
+void kipsec_spd_ask_in(struct kipsec_net *kn, const struct kipsec_flow *fl,
+		       struct kipsec_spd_flow *f,
+		       struct kipsec_policy *found[KIPSEC_SLOTS]);
+
 /**
  * kipsec_spd_lookup_out() - the policy that applies to a flow on output
  * @kn: the namespace
  * @fl: what the packet shows, unused words zero
  *
- * Context: RCU read side, any context. Return: the policy, valid in this RCU
- * section, or NULL if none applies.
+ * Context: RCU read side, any context; cheaper with BH off. Return: the policy,
+ * valid in this RCU section, or NULL if none applies.
  */
 static inline struct kipsec_policy *
 kipsec_spd_lookup_out(struct kipsec_net *kn, const struct kipsec_flow *fl)
 {
-	bool ip6 = fl->family == AF_INET6;
+	struct kipsec_spd *spd = kn->spd;
+	struct kipsec_spd_flow *f = kipsec_spd_flow(spd->flows, KIPSEC_SIDE_OUT,
+						    fl);
 
-	RCU_LOCKDEP_WARN(!rcu_read_lock_held(),
-			 "SPD look-up outside of an RCU section");
-
-	return kipsec_policy_of(kipsec_classifier_lookup(&kn->spd->class[KIPSEC_SIDE_OUT][ip6], fl));
+	if (likely(f && f->gen == READ_ONCE(spd->gen) &&
+		   kipsec_spd_flow_is(f, fl)))
+		return f->found[0];
+	return kipsec_spd_ask_out(kn, fl, f);
 }
 
 /**
@@ -246,13 +255,17 @@ static inline void kipsec_spd_lookup_in(struct kipsec_net *kn,
 					const struct kipsec_flow *fl,
 					struct kipsec_policy *found[KIPSEC_SLOTS])
 {
-	bool ip6 = fl->family == AF_INET6;
+	struct kipsec_spd *spd = kn->spd;
+	struct kipsec_spd_flow *f = kipsec_spd_flow(spd->flows, KIPSEC_SIDE_IN,
+						    fl);
 
-	RCU_LOCKDEP_WARN(!rcu_read_lock_held(),
-			 "SPD look-up outside of an RCU section");
-
-	kipsec_classifier_lookup_slots(&kn->spd->class[KIPSEC_SIDE_IN][ip6], fl,
-				       (struct kipsec_rule **)found);
+	if (likely(f && f->gen == READ_ONCE(spd->gen) &&
+		   kipsec_spd_flow_is(f, fl))) {
+		found[0] = f->found[0];
+		found[1] = f->found[1];
+		return;
+	}
+	kipsec_spd_ask_in(kn, fl, f, found);
 }
 
 /** kipsec_policy_used() - the data path applied @pol to a packet; RCU */

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * spd_flow.h - what the policies said of flows seen before (floor 2).
+ *
+ * Packets come in runs of the same flows. Each processor remembers for some flows
+ * which policies it found, in a table of fixed size that nobody has to clean up: a
+ * flow has one place in it, and the last one that came there keeps it. An entry
+ * counts under the generation of the data base (kipsec_spd.gen), which every change
+ * raises after it is made, so one that counts names policies that no grace period has
+ * yet been waited for.
+ *
+ * It is read and written with softirqs off only, lest an entry be half of one flow
+ * and half of another; whoever asks with softirqs on asks the classifier.
+ */
+#ifndef _KIPSEC_SPD_FLOW_H
+#define _KIPSEC_SPD_FLOW_H
+
+#include <linux/hash.h>
+#include <linux/percpu.h>
+#include <linux/preempt.h>
+
+#include "classifier.h"
+#include "selector.h"
+
+#define KIPSEC_FLOWS_SHIFT	5	/* 32 a side */
+
+struct kipsec_policy;
+
+/**
+ * struct kipsec_spd_flow - one flow, in one cache line
+ * @key: the flow
+ * @gen: for which @found holds; 0 never does
+ * @found: policies; of output there is one
+ */
+struct kipsec_spd_flow {
+	u64			key[KIPSEC_FLOW_WORDS6 / 2];
+	unsigned long		gen;
+	struct kipsec_policy	*found[KIPSEC_SLOTS];
+} ____cacheline_aligned_in_smp;
+
+/** struct kipsec_spd_flows - of one processor, by side */
+struct kipsec_spd_flows {
+	struct kipsec_spd_flow	flow[2][1 << KIPSEC_FLOWS_SHIFT];
+};
+
+/**
+ * kipsec_spd_flow() - the place of a flow
+ * @flows: of the namespace; NULL as long as it has no policies
+ * @side: of the policies
+ * @fl: the flow
+ *
+ * Return: the place, whatever stands in it, or NULL if there is none for us.
+ */
+static inline struct kipsec_spd_flow *
+kipsec_spd_flow(struct kipsec_spd_flows __percpu *flows, unsigned int side,
+		const struct kipsec_flow *fl)
+{
+	u64 mix = fl->d[0] + fl->d[1] * GOLDEN_RATIO_64;
+
+	if (unlikely(!softirq_count() || !flows))
+		return NULL;
+	if (fl->family == AF_INET6)
+		mix ^= fl->d[2] ^ fl->d[3] ^ fl->d[4];
+	return &this_cpu_ptr(flows)->flow[side][hash_64(mix, KIPSEC_FLOWS_SHIFT)];
+}
+
+/** kipsec_spd_flow_is() - is it this flow that stands there? */
+static inline bool kipsec_spd_flow_is(const struct kipsec_spd_flow *f,
+				      const struct kipsec_flow *fl)
+{
+	u64 differ = (f->key[0] ^ fl->d[0]) | (f->key[1] ^ fl->d[1]);
+
+	if (fl->family == AF_INET6)
+		differ |= (f->key[2] ^ fl->d[2]) | (f->key[3] ^ fl->d[3]) |
+			  (f->key[4] ^ fl->d[4]);
+	return !differ;
+}
+
+/** kipsec_spd_flow_set() - it stands there now; @f->found is filled in */
+static inline void kipsec_spd_flow_set(struct kipsec_spd_flow *f,
+				       const struct kipsec_flow *fl,
+				       unsigned long gen)
+{
+	memcpy(f->key, fl->d, kipsec_flow_words(fl->family) * sizeof(u32));
+	f->gen = gen;
+}
+
+#endif /* _KIPSEC_SPD_FLOW_H */
