@@ -138,7 +138,7 @@ static __always_inline u32 key_hash(const u64 *key, unsigned int pairs,
 	hash = kipsec_fold_mul(key[0] ^ seed, key[1] ^ GOLDEN_RATIO_64);
 	if (pairs == PAIRS6) {
 		hash = kipsec_fold_mul(key[2] ^ hash, key[3] ^ GOLDEN_RATIO_64);
-		hash ^= key[4];
+		hash = kipsec_fold_mul(key[4] ^ hash, GOLDEN_RATIO_64);
 	}
 	return (hash * GOLDEN_RATIO_64) >> 32;
 }

@@ -172,7 +172,7 @@ static bool out_exempt(const struct sk_buff *skb,
  * first, and its header is still the original's. No other packet has its header
  * in common with one: it has only just been written.
  */
-static bool out_own_copy(const struct sk_buff *skb)
+static inline bool out_own_copy(const struct sk_buff *skb)
 {
 	return skb_header_cloned(skb) && !skb->sk && !kipsec_is_ip6(skb) &&
 	       skb_rtable(skb)->rt_flags & (RTCF_BROADCAST | RTCF_MULTICAST);
@@ -321,7 +321,7 @@ static unsigned int in_protected(struct kipsec_net *kn, struct sk_buff *skb,
 	return NF_ACCEPT;
 }
 
-static unsigned int in_clear(struct kipsec_net *kn, struct sk_buff *skb)
+static noinline unsigned int in_clear(struct kipsec_net *kn, struct sk_buff *skb)
 {
 	struct kipsec_policy *found[KIPSEC_SLOTS] KIPSEC_NOT_ZEROED;
 	struct kipsec_flow fl KIPSEC_NOT_ZEROED;
@@ -339,6 +339,17 @@ static unsigned int in_clear(struct kipsec_net *kn, struct sk_buff *skb)
 	return in_judge(kn, skb, &fl, found[0], found[1]);
 }
 
+/* Passing a bridge, or one that we have let in. */
+static bool in_marked(const struct kipsec_net *kn, struct sk_buff *skb)
+{
+	if (bridged_in(skb))
+		return true;
+	if (!secpath_exists(skb) || !kipsec_tagged(skb))
+		return false;
+	kipsec_calm_xfrm(kn->net, skb);
+	return true;
+}
+
 /* Something that may be ours, or any policy's. */
 static noinline unsigned int in_look(struct kipsec_net *kn, struct sk_buff *skb,
 				     const struct nf_hook_state *state)
@@ -346,12 +357,8 @@ static noinline unsigned int in_look(struct kipsec_net *kn, struct sk_buff *skb,
 	struct kipsec_sa *sa = NULL;
 	struct kipsec_upper up;
 
-	if (bridged_in(skb))
+	if (unlikely(skb->active_extensions) && in_marked(kn, skb))
 		return NF_ACCEPT;
-	if (secpath_exists(skb) && kipsec_tagged(skb)) {
-		kipsec_calm_xfrm(state->net, skb);
-		return NF_ACCEPT;
-	}
 	if (!kipsec_whole(state->net, skb, KIPSEC_DEFRAG_IN))
 		return NF_STOLEN;
 	if (likely(kipsec_plain_esp(skb)))

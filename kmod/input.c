@@ -50,7 +50,7 @@ static bool more_inside(struct kipsec_net *kn, const struct sk_buff *skb)
 }
 
 /* Nothing of the outer packet's way through the stack is left on the inner. */
-static void scrub(struct sk_buff *skb)
+static __always_inline void scrub(struct sk_buff *skb)
 {
 	skb_dst_drop(skb);
 	nf_reset_ct(skb);
@@ -60,7 +60,7 @@ static void scrub(struct sk_buff *skb)
 }
 
 /* Which policies are there for a packet in clear? */
-static bool look_up(struct kipsec_net *kn, const struct sk_buff *skb,
+static __always_inline bool look_up(struct kipsec_net *kn, const struct sk_buff *skb,
 		    struct kipsec_policy *found[KIPSEC_SLOTS])
 {
 	struct kipsec_flow fl KIPSEC_NOT_ZEROED;
@@ -72,7 +72,7 @@ static bool look_up(struct kipsec_net *kn, const struct sk_buff *skb,
 }
 
 /* Are they known to accept what has passed this SA alone? */
-static bool check_known(struct kipsec_net *kn, struct kipsec_sa *sa,
+static __always_inline bool check_known(struct kipsec_net *kn, struct kipsec_sa *sa,
 			struct kipsec_policy *found[KIPSEC_SLOTS],
 			struct kipsec_policy **pol)
 {
@@ -143,7 +143,7 @@ void kipsec_input_clear(struct kipsec_net *kn, struct kipsec_sa *sa,
 }
 
 /* The packet in clear, or NULL: dropped. */
-static struct sk_buff *input_strip(struct kipsec_job *job)
+static __always_inline struct sk_buff *input_strip(struct kipsec_job *job)
 {
 	struct kipsec_sa *sa = job->sa;
 	int next = sa->xf->input_done(job), err;
@@ -193,7 +193,8 @@ static void input_resume(struct kipsec_job *job, int err)
 }
 
 /* The cipher has done its work, or NULL: it will, or the packet was dropped. */
-static struct kipsec_job *input_begin(struct kipsec_sa *sa, struct sk_buff *skb)
+static __always_inline struct kipsec_job *input_begin(struct kipsec_sa *sa,
+							struct sk_buff *skb)
 {
 	struct kipsec_job *job;
 	int err;

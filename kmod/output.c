@@ -268,9 +268,10 @@ static void output_resume(struct kipsec_job *job, int err)
 	output_run(job);
 }
 
-static int output_one(struct kipsec_net *kn, struct sk_buff *skb,
-		      struct kipsec_policy *pol,
-		      const struct kipsec_path *path, struct dst_entry *dst)
+static __always_inline int
+output_whole(struct kipsec_net *kn, struct sk_buff *skb,
+	     struct kipsec_policy *pol, const struct kipsec_path *path,
+	     struct dst_entry *dst)
 {
 	struct kipsec_job *job;
 	unsigned int i;
@@ -296,6 +297,15 @@ drop:
 	return -ENOBUFS;
 }
 
+/* One of the pieces of a packet. */
+static noinline int output_piece(struct kipsec_net *kn, struct sk_buff *skb,
+				 struct kipsec_policy *pol,
+				 const struct kipsec_path *path,
+				 struct dst_entry *dst)
+{
+	return output_whole(kn, skb, pol, path, dst);
+}
+
 /* A super-packet becomes final segments first: ESP must see what is sent. */
 static noinline int output_gso(struct kipsec_net *kn, struct sk_buff *skb,
 		      struct kipsec_policy *pol,
@@ -311,7 +321,7 @@ static noinline int output_gso(struct kipsec_net *kn, struct sk_buff *skb,
 	consume_skb(skb);
 	skb_list_walk_safe(segs, seg, next) {
 		skb_mark_not_on_list(seg);
-		e = output_one(kn, seg, pol, path, dst);
+		e = output_piece(kn, seg, pol, path, dst);
 		if (!err)
 			err = e;
 	}
@@ -337,7 +347,7 @@ static noinline int output_fragments(struct kipsec_net *kn, struct sk_buff *skb,
 		frag = ip_frag_next(skb, &state);
 		if (IS_ERR(frag))
 			goto drop;
-		err = output_one(kn, frag, pol, path, dst);
+		err = output_piece(kn, frag, pol, path, dst);
 	}
 	consume_skb(skb);
 	return err;
@@ -369,5 +379,5 @@ int kipsec_output(struct kipsec_net *kn, struct sk_buff *skb,
 		return output_fragments(kn, skb, pol, path, dst, err);
 	if (skb_is_gso(skb))
 		return output_gso(kn, skb, pol, path, dst);
-	return output_one(kn, skb, pol, path, dst);
+	return output_whole(kn, skb, pol, path, dst);
 }

@@ -242,9 +242,9 @@ static unsigned int inner_len4(struct sk_buff *skb)
 	iph = (const struct iphdr *)skb->data;
 	len = ntohs(iph->tot_len);
 	if (iph->version != 4 || iph->ihl < 5 || len < iph->ihl * 4 ||
-	    len > skb->len || !pskb_may_pull(skb, iph->ihl * 4))
+	    len > skb->len)
 		return 0;
-	return len;
+	return iph->ihl == 5 || pskb_may_pull(skb, iph->ihl * 4) ? len : 0;
 }
 
 static unsigned int inner_len6(struct sk_buff *skb)

@@ -35,17 +35,6 @@ size_t kipsec_replay_size(u32 window)
 	return struct_size(r, ring, words_of(window_of(window)));
 }
 
-/* the word of the ring that holds @seq */
-static u32 word_of(const struct kipsec_replay *r, u64 seq)
-{
-	return (u32)(seq / BITS_PER_LONG) & (r->words - 1);
-}
-
-static unsigned long bit_of(u64 seq)
-{
-	return 1UL << (seq % BITS_PER_LONG);
-}
-
 void kipsec_replay_init(struct kipsec_replay *r, u32 window, u64 top)
 {
 	r->window = window_of(window);
@@ -55,23 +44,7 @@ void kipsec_replay_init(struct kipsec_replay *r, u32 window, u64 top)
 		return;
 	memset(r->ring, 0xff, r->words * sizeof(r->ring[0]));
 	/* but what comes after @top in its word has not been seen */
-	r->ring[word_of(r, top)] = bit_of(top) | (bit_of(top) - 1);
-}
-
-enum kipsec_replay_verdict kipsec_replay_check(const struct kipsec_replay *r,
-					       u64 seq)
-{
-	u64 top = READ_ONCE(r->top);
-
-	if (!seq)
-		return KIPSEC_REPLAY_ZERO;
-	if (seq > top)
-		return KIPSEC_REPLAY_OK;
-	if (top - seq >= r->window)
-		return KIPSEC_REPLAY_OLD;
-	if (READ_ONCE(r->ring[word_of(r, seq)]) & bit_of(seq))
-		return KIPSEC_REPLAY_DUP;
-	return KIPSEC_REPLAY_OK;
+	r->ring[kipsec_replay_word(r, top)] = kipsec_replay_bit(top) | (kipsec_replay_bit(top) - 1);
 }
 
 static void move_top(struct kipsec_replay *r, u64 seq)
@@ -89,13 +62,13 @@ enum kipsec_replay_verdict kipsec_replay_advance(struct kipsec_replay *r,
 						 u64 seq)
 {
 	enum kipsec_replay_verdict v = kipsec_replay_check(r, seq);
-	unsigned long *word = &r->ring[word_of(r, seq)];
+	unsigned long *word = &r->ring[kipsec_replay_word(r, seq)];
 
 	if (v != KIPSEC_REPLAY_OK)
 		return v;
 	if (seq > r->top)
 		move_top(r, seq);
-	WRITE_ONCE(*word, *word | bit_of(seq));
+	WRITE_ONCE(*word, *word | kipsec_replay_bit(seq));
 	return KIPSEC_REPLAY_OK;
 }
 

@@ -54,6 +54,18 @@ size_t kipsec_replay_size(u32 window);
  */
 void kipsec_replay_init(struct kipsec_replay *r, u32 window, u64 top);
 
+/** kipsec_replay_word() - the word of the ring that holds @seq */
+static inline u32 kipsec_replay_word(const struct kipsec_replay *r, u64 seq)
+{
+	return (u32)(seq / BITS_PER_LONG) & (r->words - 1);
+}
+
+/** kipsec_replay_bit() - and the bit in it */
+static inline unsigned long kipsec_replay_bit(u64 seq)
+{
+	return 1UL << (seq % BITS_PER_LONG);
+}
+
 /**
  * kipsec_replay_check() - would @seq be accepted?
  * @r: the window
@@ -62,8 +74,22 @@ void kipsec_replay_init(struct kipsec_replay *r, u32 window, u64 top);
  * A hint before the expensive ICV: safe without the lock, but only
  * kipsec_replay_advance() decides.
  */
-enum kipsec_replay_verdict kipsec_replay_check(const struct kipsec_replay *r,
-					       u64 seq);
+static inline enum kipsec_replay_verdict
+kipsec_replay_check(const struct kipsec_replay *r, u64 seq)
+{
+	u64 top = READ_ONCE(r->top);
+
+	if (likely(seq > top))
+		return KIPSEC_REPLAY_OK;
+	if (!seq)
+		return KIPSEC_REPLAY_ZERO;
+	if (top - seq >= r->window)
+		return KIPSEC_REPLAY_OLD;
+	if (READ_ONCE(r->ring[kipsec_replay_word(r, seq)]) &
+	    kipsec_replay_bit(seq))
+		return KIPSEC_REPLAY_DUP;
+	return KIPSEC_REPLAY_OK;
+}
 
 /**
  * kipsec_replay_advance() - decide on @seq, and remember it if it is accepted

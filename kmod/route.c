@@ -257,17 +257,6 @@ void kipsec_route_learn(struct kipsec_sa *sa, const struct sk_buff *skb)
 	WRITE_ONCE(sa->in_ifindex, skb->skb_iif);
 }
 
-struct dst_entry *kipsec_route_in(const struct kipsec_sa *sa,
-				  const struct sk_buff *skb)
-{
-	struct dst_entry *dst = rcu_dereference(sa->in_dst);
-
-	if (!dst || READ_ONCE(sa->in_ifindex) != skb->skb_iif || skb_dst(skb) ||
-	    !kipsec_dst_holds(sa, dst, READ_ONCE(sa->in_cookie)))
-		return NULL;
-	return dst;
-}
-
 /*
  * A device that goes must not be held by a route that nobody uses, and packets
  * that name it must be gone before it.

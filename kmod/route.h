@@ -101,8 +101,16 @@ void kipsec_route_learn(struct kipsec_sa *sa, const struct sk_buff *skb);
  * Return: a route to this host, by which packets for @sa came from the same
  * device, or NULL.
  */
-struct dst_entry *kipsec_route_in(const struct kipsec_sa *sa,
-				  const struct sk_buff *skb);
+static inline struct dst_entry *kipsec_route_in(const struct kipsec_sa *sa,
+						const struct sk_buff *skb)
+{
+	struct dst_entry *dst = rcu_dereference(sa->in_dst);
+
+	if (!dst || READ_ONCE(sa->in_ifindex) != skb->skb_iif || skb_dst(skb) ||
+	    !kipsec_dst_holds(sa, dst, READ_ONCE(sa->in_cookie)))
+		return NULL;
+	return dst;
+}
 
 /** kipsec_route_start() - watch for devices that go away; once per load */
 int kipsec_route_start(void);

@@ -27,7 +27,7 @@ int kipsec_seq_end(struct kipsec_job *job)
 	return -EOVERFLOW;
 }
 
-static int replay_fail(struct kipsec_job *job, enum kipsec_replay_verdict v)
+int kipsec_replay_fail(struct kipsec_job *job, enum kipsec_replay_verdict v)
 {
 	static const enum kipsec_reason reason[] = {
 		[KIPSEC_REPLAY_ZERO]	= KIPSEC_DROP_IN_SEQ_ZERO,
@@ -37,20 +37,6 @@ static int replay_fail(struct kipsec_job *job, enum kipsec_replay_verdict v)
 
 	job->reason = reason[v];
 	return -EINVAL;
-}
-
-int kipsec_seq_check(struct kipsec_job *job, __be32 low)
-{
-	struct kipsec_replay *replay = job->sa->replay;
-	enum kipsec_replay_verdict v;
-
-	job->seq = ntohl(low);
-	if (!replay)
-		return 0;
-	if (job->sa->esn)
-		job->seq = kipsec_replay_extend(replay, job->seq);
-	v = kipsec_replay_check(replay, job->seq);
-	return likely(v == KIPSEC_REPLAY_OK) ? 0 : replay_fail(job, v);
 }
 
 /* One more packet, with @sa->lock held. */
@@ -98,6 +84,6 @@ int kipsec_seq_accept(struct kipsec_job *job, unsigned int bytes)
 		life = count_in(sa, bytes);
 	spin_unlock(&sa->lock);
 	if (v != KIPSEC_REPLAY_OK)
-		return replay_fail(job, v);
+		return kipsec_replay_fail(job, v);
 	return counted_in(job, life);
 }

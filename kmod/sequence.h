@@ -11,6 +11,9 @@
 /** kipsec_count_limit() - has an SA that has such limits come to one? */
 int kipsec_count_limit(struct kipsec_job *job, u64 packets, u64 bytes);
 
+/** kipsec_replay_fail() - the window refuses the packet; an errno */
+int kipsec_replay_fail(struct kipsec_job *job, enum kipsec_replay_verdict v);
+
 /** kipsec_seq_end() - the last sequence number has been sent */
 int kipsec_seq_end(struct kipsec_job *job);
 
@@ -71,7 +74,19 @@ static inline int kipsec_seq_next(struct kipsec_job *job, unsigned int bytes)
  *
  * Return: 0, or an errno with @job->reason.
  */
-int kipsec_seq_check(struct kipsec_job *job, __be32 low);
+static inline int kipsec_seq_check(struct kipsec_job *job, __be32 low)
+{
+	const struct kipsec_replay *replay = job->sa->replay;
+	enum kipsec_replay_verdict v;
+
+	job->seq = ntohl(low);
+	if (unlikely(!replay))
+		return 0;
+	if (job->sa->esn)
+		job->seq = kipsec_replay_extend(replay, job->seq);
+	v = kipsec_replay_check(replay, job->seq);
+	return likely(v == KIPSEC_REPLAY_OK) ? 0 : kipsec_replay_fail(job, v);
+}
 
 /**
  * kipsec_seq_accept() - the ICV was good: only now the window moves

@@ -233,8 +233,8 @@ static inline struct kipsec_policy *
 kipsec_spd_lookup_out(struct kipsec_net *kn, const struct kipsec_flow *fl)
 {
 	struct kipsec_spd *spd = kn->spd;
-	struct kipsec_spd_flow *f = kipsec_spd_flow(spd->flows, KIPSEC_SIDE_OUT,
-						    fl);
+	struct kipsec_spd_flow *f = kipsec_spd_flow(READ_ONCE(spd->flows),
+						    KIPSEC_SIDE_OUT, fl);
 
 	if (likely(f && f->gen == READ_ONCE(spd->gen) &&
 		   kipsec_spd_flow_is(f, fl)))
@@ -256,8 +256,8 @@ static inline void kipsec_spd_lookup_in(struct kipsec_net *kn,
 					struct kipsec_policy *found[KIPSEC_SLOTS])
 {
 	struct kipsec_spd *spd = kn->spd;
-	struct kipsec_spd_flow *f = kipsec_spd_flow(spd->flows, KIPSEC_SIDE_IN,
-						    fl);
+	struct kipsec_spd_flow *f = kipsec_spd_flow(READ_ONCE(spd->flows),
+						    KIPSEC_SIDE_IN, fl);
 
 	if (likely(f && f->gen == READ_ONCE(spd->gen) &&
 		   kipsec_spd_flow_is(f, fl))) {
