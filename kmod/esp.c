@@ -34,7 +34,7 @@
  * @cipher: keyed
  * @ivlen: bytes of IV in a packet
  * @icvlen: bytes of ICV
- * @block: padding goes up to a multiple of this, at least 4
+ * @block: padding goes up to a multiple of this, a power of two, at least 4
  * @counter_iv: the IV counts; else it is random
  * @salt: of counting IVs
  */
@@ -132,13 +132,20 @@ static void esp_set_iv(struct kipsec_job *job, const struct kipsec_esp_sa *esp,
 	}
 }
 
-/* Padding 1, 2, 3 ... (RFC 4303 section 2.4), pad length, next header. */
-static void esp_set_trailer(u8 *tail, unsigned int pad, u8 next)
+/*
+ * Padding 1, 2, 3 ... (RFC 4303 section 2.4), pad length, next header. What is
+ * written too much of a little padding is the ICV's place, which comes later.
+ */
+static void esp_set_trailer(u8 *tail, unsigned int len, unsigned int pad,
+			    u8 next)
 {
 	unsigned int i;
 
-	for (i = 0; i < pad; i++)
-		tail[i] = i + 1;
+	if (likely(pad <= sizeof(u32) && len >= sizeof(u32)))
+		put_unaligned_le32(0x04030201, tail);
+	else
+		for (i = 0; i < pad; i++)
+			tail[i] = i + 1;
 	tail[pad] = pad;
 	tail[pad + 1] = next;
 }
@@ -166,7 +173,7 @@ static int esp_output(struct kipsec_job *job)
 	if (err)
 		return err;
 	next = kipsec_push(job, udp + head);
-	esp_set_trailer(skb_put(job->skb, tail), pad, next);
+	esp_set_trailer(__skb_put(job->skb, tail), tail, pad, next);
 	if (unlikely(udp))
 		kipsec_natt_push(job);
 	esph = (struct ip_esp_hdr *)skb_transport_header(job->skb);
@@ -190,7 +197,7 @@ static int esp_input(struct kipsec_job *job)
 	int clen, err;
 
 	clen = job->skb->len - head - esp->icvlen;
-	if (clen <= 0 || clen % esp->block || !pskb_may_pull(job->skb, head))
+	if (clen <= 0 || clen & (esp->block - 1) || !pskb_may_pull(job->skb, head))
 		return in_fail(job, KIPSEC_DROP_IN_TRUNCATED);
 	err = kipsec_seq_check(job, ((struct ip_esp_hdr *)job->skb->data)->seq_no);
 	if (err)
@@ -198,7 +205,10 @@ static int esp_input(struct kipsec_job *job)
 	if (!kipsec_own_input(job))
 		return in_fail(job, KIPSEC_DROP_IN_NOMEM);
 	esph = (struct ip_esp_hdr *)job->skb->data;
-	memcpy(job->iv, esph->enc_data, esp->ivlen);
+	if (likely(esp->ivlen == sizeof(u64)))
+		memcpy(job->iv, esph->enc_data, sizeof(u64));
+	else
+		memcpy(job->iv, esph->enc_data, esp->ivlen);
 	return kipsec_crypt(job, &esp->cipher, false, job->skb->data, head,
 			    clen + esp->icvlen);
 }

@@ -271,7 +271,7 @@ static void output_resume(struct kipsec_job *job, int err)
 static __always_inline int
 output_whole(struct kipsec_net *kn, struct sk_buff *skb,
 	     struct kipsec_policy *pol, const struct kipsec_path *path,
-	     struct dst_entry *dst)
+	     struct dst_entry *dst, int vrf)
 {
 	struct kipsec_job *job;
 	unsigned int i;
@@ -281,7 +281,7 @@ output_whole(struct kipsec_net *kn, struct sk_buff *skb,
 	job = kipsec_job_get(skb);
 	if (unlikely(!job))
 		goto drop;
-	job->vrf = kipsec_vrf(skb);
+	job->vrf = vrf;
 	skb_dst_drop(skb);
 	for (i = 0; i < path->n; i++)
 		job->path[i] = path->sa[i];
@@ -303,7 +303,7 @@ static noinline int output_piece(struct kipsec_net *kn, struct sk_buff *skb,
 				 const struct kipsec_path *path,
 				 struct dst_entry *dst)
 {
-	return output_whole(kn, skb, pol, path, dst);
+	return output_whole(kn, skb, pol, path, dst, kipsec_vrf(skb));
 }
 
 /* A super-packet becomes final segments first: ESP must see what is sent. */
@@ -379,5 +379,5 @@ int kipsec_output(struct kipsec_net *kn, struct sk_buff *skb,
 		return output_fragments(kn, skb, pol, path, dst, err);
 	if (skb_is_gso(skb))
 		return output_gso(kn, skb, pol, path, dst);
-	return output_whole(kn, skb, pol, path, dst);
+	return output_whole(kn, skb, pol, path, dst, lead.vrf);
 }

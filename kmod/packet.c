@@ -217,14 +217,20 @@ void kipsec_finish_header(struct sk_buff *skb)
 {
 	struct ipv6hdr *ip6 = ipv6_hdr(skb);
 	struct iphdr *iph = ip_hdr(skb);
+	__be16 len;
 
 	if (kipsec_is_ip6(skb)) {
-		if (ip6->payload_len != htons(skb->len - sizeof(*ip6)))
-			ip6->payload_len = htons(skb->len - sizeof(*ip6));
-	} else if (iph->tot_len != htons(skb->len)) {
-		iph->tot_len = htons(skb->len);
-		ip_send_check(iph);
+		len = htons(skb->len - sizeof(*ip6));
+		if (ip6->payload_len != len)
+			ip6->payload_len = len;
+		return;
 	}
+	len = htons(skb->len);
+	if (iph->tot_len == len)
+		return;
+	iph->tot_len = len;
+	iph->check = 0;
+	iph->check = ip_fast_csum(iph, iph->ihl);
 }
 
 /* --- incoming headers ---------------------------------------------------- */
@@ -301,7 +307,7 @@ static int pop_tunnel(struct sk_buff *skb, u8 next, const struct kipsec_sa *sa)
  * headers belong to it, up to the transform's. There may have been a UDP header in
  * between, which is forgotten.
  */
-static int pop_transport(struct sk_buff *skb, u8 next)
+static noinline int pop_transport(struct sk_buff *skb, u8 next)
 {
 	int len = skb_transport_header(skb) - skb_network_header(skb);
 	struct ipv6hdr *ip6;

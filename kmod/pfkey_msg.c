@@ -39,7 +39,7 @@ static void put_current(struct kipsec_pfkey_out *out, struct kipsec_sa *sa)
 	use.packets = sa->ipackets;
 	use.bytes = sa->ibytes;
 	spin_unlock_bh(&sa->lock);
-	use.packets += atomic64_read(&sa->opackets);
+	use.packets += kipsec_sa_sent(sa);
 	use.bytes += atomic64_read(&sa->obytes);
 	kipsec_pfkey_put_current(out, &use);
 }
@@ -60,6 +60,8 @@ static u64 last_seq(struct kipsec_sa *sa)
 {
 	u64 seq = atomic64_read(&sa->oseq);
 
+	if (sa->id.proto == IPPROTO_COMP)
+		return 0;	/* has none, only a count */
 	spin_lock_bh(&sa->lock);
 	if (sa->replay)
 		seq = max(seq, sa->replay->top);

@@ -47,7 +47,8 @@ void kipsec_replay_init(struct kipsec_replay *r, u32 window, u64 top)
 	r->ring[kipsec_replay_word(r, top)] = kipsec_replay_bit(top) | (kipsec_replay_bit(top) - 1);
 }
 
-static void move_top(struct kipsec_replay *r, u64 seq)
+/* Forget the words between the old top's and that of @seq, ahead of it. */
+static void clear_words(struct kipsec_replay *r, u64 seq)
 {
 	u64 from = r->top / BITS_PER_LONG;
 	u64 ahead = seq / BITS_PER_LONG - from;
@@ -55,7 +56,6 @@ static void move_top(struct kipsec_replay *r, u64 seq)
 
 	for (i = 1; i <= n; i++)
 		WRITE_ONCE(r->ring[(u32)(from + i) & (r->words - 1)], 0);
-	WRITE_ONCE(r->top, seq);
 }
 
 enum kipsec_replay_verdict kipsec_replay_advance(struct kipsec_replay *r,
@@ -64,10 +64,13 @@ enum kipsec_replay_verdict kipsec_replay_advance(struct kipsec_replay *r,
 	enum kipsec_replay_verdict v = kipsec_replay_check(r, seq);
 	unsigned long *word = &r->ring[kipsec_replay_word(r, seq)];
 
-	if (v != KIPSEC_REPLAY_OK)
+	if (unlikely(v != KIPSEC_REPLAY_OK))
 		return v;
-	if (seq > r->top)
-		move_top(r, seq);
+	if (likely(seq > r->top)) {
+		if ((seq ^ r->top) / BITS_PER_LONG)
+			clear_words(r, seq);
+		WRITE_ONCE(r->top, seq);
+	}
 	WRITE_ONCE(*word, *word | kipsec_replay_bit(seq));
 	return KIPSEC_REPLAY_OK;
 }

@@ -135,7 +135,7 @@ enum kipsec_life kipsec_sa_judge(struct kipsec_net *kn, struct kipsec_sa *sa)
 	packets = sa->ipackets;
 	bytes = sa->ibytes;
 	spin_unlock_bh(&sa->lock);
-	packets += atomic64_read(&sa->opackets);
+	packets += kipsec_sa_sent(sa);
 	bytes += atomic64_read(&sa->obytes);
 	by_use = kipsec_lifetime_by_use(&sa->lifetime, packets, bytes);
 	by_time = kipsec_lifetime_by_time(&sa->lifetime, sa->created,

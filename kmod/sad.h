@@ -143,8 +143,8 @@ void kipsec_way_free(struct kipsec_way *way);
  * @xf_data: (c) the transform's own state, made by its init
  * @src: (c) source address; but for kipsec_sad_move()
  * @reqid: (c) what binds it to a policy request
- * @oseq: (a) last sequence number sent
- * @opackets: (a) packets sent
+ * @oseq: (a) last sequence number sent; without such numbers a mere count
+ * @oseq_first: (c) what it was before the first packet
  * @obytes: (a) bytes of payload sent; shares the cache line of @oseq, which a
  *	sender owns anyway
  * @dst: (r) private copy of the route to the peer (route.c); NULL until needed
@@ -221,7 +221,7 @@ struct kipsec_sa {
 	u64				last_used;
 
 	atomic64_t			oseq ____cacheline_aligned_in_smp;
-	atomic64_t			opackets;
+	u64				oseq_first;
 	atomic64_t			obytes;
 	atomic64_t			errors;
 
@@ -265,6 +265,12 @@ static inline bool kipsec_sa_usable(const struct kipsec_sa *sa)
 	u8 state = READ_ONCE(sa->state);
 
 	return state == KIPSEC_SA_MATURE || state == KIPSEC_SA_DYING;
+}
+
+/** kipsec_sa_sent() - packets sent */
+static inline u64 kipsec_sa_sent(const struct kipsec_sa *sa)
+{
+	return atomic64_read(&sa->oseq) - sa->oseq_first;
 }
 
 /**

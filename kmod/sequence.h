@@ -11,6 +11,22 @@
 /** kipsec_count_limit() - has an SA that has such limits come to one? */
 int kipsec_count_limit(struct kipsec_job *job, u64 packets, u64 bytes);
 
+/* The packet has its number, which counts it; its bytes are to be counted. */
+static inline int kipsec_count_bytes(struct kipsec_job *job, unsigned int bytes)
+{
+	struct kipsec_sa *sa = job->sa;
+	u64 total = atomic64_add_return(bytes, &sa->obytes);
+	int err;
+
+	if (unlikely(READ_ONCE(sa->counted))) {
+		err = kipsec_count_limit(job, job->seq - sa->oseq_first, total);
+		if (err)
+			return err;
+	}
+	kipsec_sa_used(sa);
+	return 0;
+}
+
 /** kipsec_replay_fail() - the window refuses the packet; an errno */
 int kipsec_replay_fail(struct kipsec_job *job, enum kipsec_replay_verdict v);
 
@@ -26,18 +42,8 @@ int kipsec_seq_end(struct kipsec_job *job);
  */
 static inline int kipsec_count_out(struct kipsec_job *job, unsigned int bytes)
 {
-	struct kipsec_sa *sa = job->sa;
-	u64 packets = atomic64_inc_return(&sa->opackets);
-	u64 total = atomic64_add_return(bytes, &sa->obytes);
-	int err;
-
-	if (unlikely(READ_ONCE(sa->counted))) {
-		err = kipsec_count_limit(job, packets, total);
-		if (err)
-			return err;
-	}
-	kipsec_sa_used(sa);
-	return 0;
+	job->seq = atomic64_inc_return(&job->sa->oseq);
+	return kipsec_count_bytes(job, bytes);
 }
 
 /** kipsec_count_in() - the same for a packet that came and was good */
@@ -57,14 +63,11 @@ int kipsec_count_in(struct kipsec_job *job, unsigned int bytes);
 static inline int kipsec_seq_next(struct kipsec_job *job, unsigned int bytes)
 {
 	struct kipsec_sa *sa = job->sa;
-	int err = kipsec_count_out(job, bytes);
 
-	if (unlikely(err))
-		return err;
 	job->seq = atomic64_inc_return(&sa->oseq);
 	if (unlikely(job->seq > U32_MAX && !sa->esn))
 		return kipsec_seq_end(job);
-	return 0;
+	return kipsec_count_bytes(job, bytes);
 }
 
 /**

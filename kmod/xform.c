@@ -38,6 +38,7 @@ int kipsec_sa_init(struct kipsec_sa *sa, u32 window, u64 last)
 			xf = xforms[i];
 	if (!xf)
 		return -EPROTONOSUPPORT;
+	sa->oseq_first = last;
 	atomic64_set(&sa->oseq, last);
 	err = sa_window(sa, window, last);
 	if (err)

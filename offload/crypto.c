@@ -122,6 +122,8 @@ struct kipsec_job *kipsec_job_alloc(unsigned int room)
 	job->scratch = NULL;
 	job->scratch_len = 0;
 	sg_init_table(job->sg, ARRAY_SIZE(job->sg));
+	/* The same for all packets. */
+	aead_request_set_crypt(&job->req, job->sg, job->sg, 0, job->iv);
 	return job;
 }
 
@@ -238,7 +240,7 @@ crypt_run(struct kipsec_job *job, struct kipsec_cipher *c, bool enc,
 	int err;
 
 	aead_request_set_tfm(req, c->tfm);
-	aead_request_set_crypt(req, job->sg, job->sg, len, job->iv);
+	req->cryptlen = len;
 	aead_request_set_ad(req, assoc);
 	if (unlikely(lane_wanted(job, c)))
 		return crypt_in_lane(job, c, enc);

@@ -448,7 +448,7 @@ bool kipsec_engine_stats(struct kipsec_sa *sa, struct kipsec_engine_stats *st)
 	st->requests = sa->ipackets;
 	st->bytes = sa->ibytes;
 	spin_unlock_bh(&sa->lock);
-	st->requests += atomic64_read(&sa->opackets);
+	st->requests += kipsec_sa_sent(sa);
 	st->bytes += atomic64_read(&sa->obytes);
 	st->in_flight = max(atomic_read(&sa->inflight) - 1, 0);
 	return true;
