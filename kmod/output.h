@@ -21,6 +21,18 @@ struct kipsec_path {
 	u8			tunnel;
 };
 
+/** kipsec_sa_between() - are the ends of the SA those of the flow? */
+static inline bool kipsec_sa_between(const struct kipsec_sa *sa,
+				     const struct kipsec_flow *fl)
+{
+	const void *src = fl->addr, *dst = fl->addr +
+					   kipsec_addr_words(fl->family);
+
+	return sa->id.family == fl->family &&
+	       kipsec_addr_equal(&sa->src, src, fl->family) &&
+	       kipsec_addr_equal(&sa->id.dst, dst, fl->family);
+}
+
 /** kipsec_path_search() - kipsec_path_find() of SAs that are not remembered */
 bool kipsec_path_search(struct kipsec_net *kn, struct kipsec_policy *pol,
 			const struct kipsec_flow *fl, struct kipsec_path *path);
@@ -43,13 +55,14 @@ static inline bool kipsec_path_find(struct kipsec_net *kn,
 	struct kipsec_request *req = pol->req;
 	struct kipsec_sa *sa;
 
-	/* Most policies want one tunnel, whose ends are not the packet's. */
-	if (likely(pol->nreq == 1 && req->mode == KIPSEC_MODE_TUNNEL)) {
+	/* Most policies want one SA; of a tunnel the ends are not the packet's. */
+	if (likely(pol->nreq == 1)) {
 		sa = kipsec_sa_recall(kn, &req->cache);
-		if (likely(sa && kipsec_sa_usable(sa))) {
+		path->tunnel = req->mode == KIPSEC_MODE_TUNNEL;
+		if (likely(sa && kipsec_sa_usable(sa) &&
+			   (path->tunnel || kipsec_sa_between(sa, fl)))) {
 			path->sa[0] = sa;
 			path->n = 1;
-			path->tunnel = 1;
 			return true;
 		}
 	}
