@@ -252,7 +252,7 @@ bool kipsec_whole_slow(struct net *net, struct sk_buff *skb, u32 user)
  * Options for the destination are for routers only if a routing header follows;
  * else they are part of what is to be protected.
  */
-static int next_header6(struct sk_buff *skb, u8 **nexthdr)
+int kipsec_next_header6(struct sk_buff *skb, u8 **nexthdr)
 {
 	unsigned int off = sizeof(struct ipv6hdr);
 	struct ipv6_opt_hdr *opt;
@@ -270,12 +270,4 @@ static int next_header6(struct sk_buff *skb, u8 **nexthdr)
 		*nexthdr = &opt->nexthdr;
 	}
 	return off <= skb_headlen(skb) ? off : -EINVAL;
-}
-
-int kipsec_next_header(struct sk_buff *skb, u8 **nexthdr)
-{
-	if (kipsec_is_ip6(skb))
-		return next_header6(skb, nexthdr);
-	*nexthdr = &ip_hdr(skb)->protocol;
-	return ip_hdrlen(skb);
 }

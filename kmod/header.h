@@ -231,6 +231,9 @@ static inline bool kipsec_whole(struct net *net, struct sk_buff *skb, u32 user)
 	return kipsec_whole_slow(net, skb, user);
 }
 
+/** kipsec_next_header6() - kipsec_next_header() of IPv6 */
+int kipsec_next_header6(struct sk_buff *skb, u8 **nexthdr);
+
 /**
  * kipsec_next_header() - where a transport-mode header goes
  * @skb: starts at its IP header
@@ -241,6 +244,12 @@ static inline bool kipsec_whole(struct net *net, struct sk_buff *skb, u32 user)
  *
  * Return: bytes from the start of the data, or a negative errno.
  */
-int kipsec_next_header(struct sk_buff *skb, u8 **nexthdr);
+static inline int kipsec_next_header(struct sk_buff *skb, u8 **nexthdr)
+{
+	if (kipsec_is_ip6(skb))
+		return kipsec_next_header6(skb, nexthdr);
+	*nexthdr = &ip_hdr(skb)->protocol;
+	return ip_hdrlen(skb);
+}
 
 #endif /* _KIPSEC_HEADER_H */

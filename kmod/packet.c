@@ -191,6 +191,19 @@ static u8 push_tunnel(struct kipsec_job *job, unsigned int head)
 	return next;
 }
 
+/* An IP header to another place, which may be partly the same. */
+static __always_inline void move_header(void *to, const void *from, unsigned int len)
+{
+	struct iphdr plain KIPSEC_NOT_ZEROED;
+
+	if (likely(len == sizeof(plain))) {
+		memcpy(&plain, from, sizeof(plain));
+		memcpy(to, &plain, sizeof(plain));
+	} else {
+		memmove(to, from, len);
+	}
+}
+
 /* The packet's own header moves forward; its protocol goes into the trailer. */
 static noinline u8 push_transport(struct kipsec_job *job, unsigned int head)
 {
@@ -201,7 +214,7 @@ static noinline u8 push_transport(struct kipsec_job *job, unsigned int head)
 	next = *nexthdr;
 	*nexthdr = job->sa->id.proto;
 	__skb_push(skb, head);
-	memmove(skb->data, skb->data + head, len);
+	move_header(skb->data, skb->data + head, len);
 	skb_reset_network_header(skb);
 	skb_set_transport_header(skb, len);
 	return next;
@@ -211,6 +224,12 @@ u8 kipsec_push(struct kipsec_job *job, unsigned int head)
 {
 	return kipsec_job_tunnel(job) ? push_tunnel(job, head) :
 					push_transport(job, head);
+}
+
+static __always_inline void set_checksum(struct iphdr *iph)
+{
+	iph->check = 0;
+	iph->check = ip_fast_csum(iph, iph->ihl);
 }
 
 void kipsec_finish_header(struct sk_buff *skb)
@@ -229,8 +248,7 @@ void kipsec_finish_header(struct sk_buff *skb)
 	if (iph->tot_len == len)
 		return;
 	iph->tot_len = len;
-	iph->check = 0;
-	iph->check = ip_fast_csum(iph, iph->ihl);
+	set_checksum(iph);
 }
 
 /* --- incoming headers ---------------------------------------------------- */
@@ -317,7 +335,7 @@ static noinline int pop_transport(struct sk_buff *skb, u8 next)
 		len = ip_hdrlen(skb);
 	else if (skb_network_header(skb)[IP6CB(skb)->nhoff] == IPPROTO_UDP)
 		len -= sizeof(struct udphdr);
-	memmove(skb->data - len, skb_network_header(skb), len);
+	move_header(skb->data - len, skb_network_header(skb), len);
 	__skb_push(skb, len);
 	skb_reset_network_header(skb);
 	if (kipsec_is_ip6(skb)) {
@@ -329,7 +347,7 @@ static noinline int pop_transport(struct sk_buff *skb, u8 next)
 	iph = ip_hdr(skb);
 	iph->protocol = next;
 	iph->tot_len = htons(skb->len);
-	ip_send_check(iph);
+	set_checksum(iph);
 	return 0;
 }
 
