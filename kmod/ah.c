@@ -172,7 +172,7 @@ static int ah_output(struct kipsec_job *job)
 		return payload;
 	/* The headers that go before ours are at most the packet, or new. */
 	len = job->skb->len - payload + kipsec_ip_header(job->sa->id.family);
-	if (!kipsec_own_output(job, ah->len, 0) ||
+	if (!kipsec_own_output(job, ah->len, 0, NULL) ||
 	    !kipsec_job_scratch(job, len + ah->len)) {
 		job->reason = KIPSEC_DROP_OUT_NOMEM;
 		return -ENOMEM;

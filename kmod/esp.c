@@ -158,14 +158,14 @@ static int esp_output(struct kipsec_job *job)
 	unsigned int udp = kipsec_natt_room(sa);
 	struct ip_esp_hdr *esph;
 	int payload = kipsec_payload_len(job), err;
-	u8 next;
+	u8 next, *trailer;
 
 	if (payload < 0)
 		return payload;
 	clen = ALIGN(payload + ESP_TRAILER, esp->block);
 	pad = clen - payload - ESP_TRAILER;
 	tail = pad + ESP_TRAILER + esp->icvlen;
-	if (!kipsec_own_output(job, udp + head, tail)) {
+	if (!kipsec_own_output(job, udp + head, tail, &esp->cipher)) {
 		job->reason = KIPSEC_DROP_OUT_NOMEM;
 		return -ENOMEM;
 	}
@@ -173,7 +173,12 @@ static int esp_output(struct kipsec_job *job)
 	if (err)
 		return err;
 	next = kipsec_push(job, udp + head);
-	esp_set_trailer(__skb_put(job->skb, tail), tail, pad, next);
+	trailer = __skb_put(job->skb, tail);
+	if (unlikely(job->text)) {
+		trailer = job->text;
+		job->text -= payload;
+	}
+	esp_set_trailer(trailer, tail, pad, next);
 	if (unlikely(udp))
 		kipsec_natt_push(job);
 	esph = (struct ip_esp_hdr *)skb_transport_header(job->skb);

@@ -218,7 +218,7 @@ static int output_plain(struct kipsec_job *job)
 
 	if (!kipsec_job_tunnel(job))
 		return 0;
-	if (!kipsec_own_output(job, 0, 0))
+	if (!kipsec_own_output(job, 0, 0, NULL))
 		return out_nomem(job);
 	next = kipsec_push(job, 0);
 	if (job->sa->id.family == AF_INET6)
@@ -244,7 +244,7 @@ static int ipcomp_output(struct kipsec_job *job)
 			min_t(unsigned int, payload - HEADER - 1, U16_MAX));
 	if (!n)
 		return output_plain(job);
-	if (!kipsec_own_output(job, HEADER, 0))
+	if (!kipsec_own_output(job, HEADER, 0, NULL))
 		return out_nomem(job);
 	err = kipsec_count_out(job, payload);
 	if (err)

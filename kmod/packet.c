@@ -45,7 +45,7 @@ static bool packet_copy(struct kipsec_job *job, unsigned int head,
  * packet has plenty behind it, and TCP's segments have more before them than we
  * want. To move it costs less than any allocation.
  */
-static void packet_shift(struct sk_buff *skb, int delta)
+static inline void packet_shift(struct sk_buff *skb, int delta)
 {
 	unsigned int thoff = skb_transport_offset(skb);
 
@@ -55,6 +55,72 @@ static void packet_shift(struct sk_buff *skb, int delta)
 	skb_reset_mac_header(skb);
 	skb_reset_network_header(skb);
 	skb_set_transport_header(skb, thoff);
+}
+
+static noinline bool output_copy(struct kipsec_job *job, unsigned int head,
+			unsigned int tail)
+{
+	kipsec_count(job->sa->net, KIPSEC_COUNT_OUT_COPIED);
+	return packet_copy(job, head, tail);
+}
+
+/* Longer packets are not moved, if that can be helped, but for these bytes. */
+#define MOVED_MAX	400
+#define HEADERS_MAX	64
+
+static bool job_spare(struct kipsec_job *job, unsigned int size)
+{
+	unsigned int shared = SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
+
+	if (likely(job->spare_size == size))
+		return true;
+	kfree(job->spare);
+	job->spare = kmalloc(size + shared, GFP_ATOMIC | __GFP_NOWARN);
+	job->spare_size = job->spare ? size : 0;
+	return job->spare;
+}
+
+/* Is its memory like ours, and does nobody else have a part in it? */
+static bool packet_plain(const struct sk_buff *skb)
+{
+	const struct skb_shared_info *shared = skb_shinfo(skb);
+
+	return !skb->head_frag && !skb->pp_recycle && !skb_pfmemalloc(skb) &&
+	       !shared->flags && !shared->tx_flags && !skb_is_gso(skb);
+}
+
+/*
+ * Room without moving a long packet: it changes its memory for some of the same size,
+ * takes its headers along, and the cipher, which writes every byte of the rest
+ * anyway, reads it where it was. What the packet has left is for the next one.
+ */
+static bool packet_leave(struct kipsec_job *job, unsigned int head,
+			 unsigned int tail)
+{
+	unsigned int size = skb_end_offset(job->skb);
+	struct sk_buff *skb = job->skb;
+	unsigned int thoff = skb_transport_offset(skb);
+	struct skb_shared_info *shared;
+	u8 *left = skb->head, *text;
+
+	head = ALIGN(head, sizeof(u64));
+	if (!packet_plain(skb) || skb_tailroom(skb) < (int)tail ||
+	    head + skb->len + tail > size || !job_spare(job, size))
+		return false;
+	text = skb->data;
+	job->text = skb_tail_pointer(skb);
+	skb->head = job->spare;
+	skb->data = skb->head + head;
+	job->spare = left;
+	skb_set_tail_pointer(skb, skb->len);
+	memcpy(skb->data, text, HEADERS_MAX);
+	skb_reset_mac_header(skb);
+	skb_reset_network_header(skb);
+	skb_set_transport_header(skb, thoff);
+	shared = skb_shinfo(skb);
+	memset(shared, 0, offsetof(struct skb_shared_info, dataref));
+	atomic_set(&shared->dataref, 1);
+	return true;
 }
 
 /* How far to move it for @head bytes before it and @tail behind; 0 not at all. */
@@ -68,28 +134,56 @@ static int shift_for(const struct sk_buff *skb, int head, int tail)
 	return tail_lacks > 0 ? -(int)ALIGN(tail_lacks, sizeof(u64)) : 0;
 }
 
+/* Are its headers among the bytes that it takes along? */
+static bool headers_short(const struct kipsec_job *job)
+{
+	u8 *nexthdr;
+
+	return kipsec_job_tunnel(job) ||
+	       kipsec_next_header(job->skb, &nexthdr) <= HEADERS_MAX;
+}
+
+/* Can it be moved? */
+static bool fits_moved(const struct sk_buff *skb, int head, int tail, int shift)
+{
+	return (int)skb_headroom(skb) + shift >= head &&
+	       skb_tailroom(skb) - shift >= tail;
+}
+
+static noinline bool own_long(struct kipsec_job *job, unsigned int head,
+			      unsigned int tail, int shift,
+			      const struct kipsec_cipher *apart)
+{
+	if (apart && kipsec_crypt_apart(apart) && headers_short(job) &&
+	    packet_leave(job, head, tail))
+		return true;
+	if (!fits_moved(job->skb, head, tail, shift))
+		return output_copy(job, head, tail);
+	packet_shift(job->skb, shift);
+	return true;
+}
+
 bool kipsec_own_output(struct kipsec_job *job, unsigned int head,
-		       unsigned int tail)
+		       unsigned int tail, const struct kipsec_cipher *apart)
 {
 	struct sk_buff *skb = job->skb;
 	int shift;
 
+	job->text = NULL;
 	head += job->ll;
 	if (kipsec_job_tunnel(job))
 		head += kipsec_ip_header(job->sa->id.family);
-	if (skb_cloned(skb) || skb_is_nonlinear(skb))
-		goto copy;
+	if (unlikely(skb_cloned(skb) || skb_is_nonlinear(skb)))
+		return output_copy(job, head, tail);
 	shift = shift_for(skb, head, tail);
-	if (likely(!shift))
+	if (!shift)
 		return true;
-	if ((int)skb_headroom(skb) + shift < (int)head ||
-	    skb_tailroom(skb) - shift < (int)tail)
-		goto copy;
+	if (skb->len > MOVED_MAX)
+		return own_long(job, head, tail, shift, apart);
+	if (!fits_moved(skb, head, tail, shift))
+		return output_copy(job, head, tail);
 	packet_shift(skb, shift);
 	return true;
-copy:
-	kipsec_count(job->sa->net, KIPSEC_COUNT_OUT_COPIED);
-	return packet_copy(job, head, tail);
 }
 
 bool kipsec_own_copy(struct kipsec_job *job)
@@ -297,17 +391,18 @@ static void copy_dscp(struct sk_buff *skb, u8 outer_tos)
 /* The inner packet was there all along; the outer header goes. */
 static int pop_tunnel(struct sk_buff *skb, u8 next, const struct kipsec_sa *sa)
 {
+	bool ip6 = next == IPPROTO_IPV6;
 	u8 outer_tos = kipsec_tos(skb);
 	unsigned int len;
 
-	len = next == IPPROTO_IPV6 ? inner_len6(skb) : inner_len4(skb);
+	len = ip6 ? inner_len6(skb) : inner_len4(skb);
 	if (!len)
 		return POP_FAIL(IN_INNER);
 	/* What follows the packet is padding of the peer's (RFC 4303, 2.7). */
 	__skb_trim(skb, len);
 	skb_reset_network_header(skb);
-	skb->protocol = next == IPPROTO_IPV6 ? htons(ETH_P_IPV6) :
-					       htons(ETH_P_IP);
+	skb_set_transport_header(skb, kipsec_ip_header(ip6 ? AF_INET6 : AF_INET));
+	skb->protocol = ip6 ? htons(ETH_P_IPV6) : htons(ETH_P_IP);
 	/*
 	 * RFC 6040 section 4.2. Above 1 is congestion that the inner header
 	 * cannot tell of: the loss tells instead.
@@ -338,6 +433,8 @@ static noinline int pop_transport(struct sk_buff *skb, u8 next)
 	move_header(skb->data - len, skb_network_header(skb), len);
 	__skb_push(skb, len);
 	skb_reset_network_header(skb);
+	skb_set_transport_header(skb, kipsec_ip_header(kipsec_is_ip6(skb) ?
+						       AF_INET6 : AF_INET));
 	if (kipsec_is_ip6(skb)) {
 		ip6 = ipv6_hdr(skb);
 		((u8 *)ip6)[IP6CB(skb)->nhoff] = next;
@@ -355,7 +452,6 @@ int kipsec_pop(struct sk_buff *skb, u8 next, const struct kipsec_sa *sa)
 {
 	bool inner = next == IPPROTO_IPIP ||
 		     (IS_ENABLED(CONFIG_IPV6) && next == IPPROTO_IPV6);
-	int err;
 
 	if (next == IPPROTO_NONE)
 		return POP_FAIL(IN_DUMMY);
@@ -363,12 +459,6 @@ int kipsec_pop(struct sk_buff *skb, u8 next, const struct kipsec_sa *sa)
 		return POP_FAIL(IN_NEXT_HEADER);
 	/* An SA of no stated mode takes an inner IP header for a tunnel. */
 	if (inner && sa->mode != KIPSEC_MODE_TRANSPORT)
-		err = pop_tunnel(skb, next, sa);
-	else
-		err = pop_transport(skb, next);
-	if (err)
-		return err;
-	skb_set_transport_header(skb, kipsec_ip_header(ip_hdr(skb)->version == 6 ?
-						       AF_INET6 : AF_INET));
-	return 0;
+		return pop_tunnel(skb, next, sa);
+	return pop_transport(skb, next);
 }

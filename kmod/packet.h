@@ -38,16 +38,21 @@ static inline int kipsec_payload_len(struct kipsec_job *job)
  * @job: @job->skb starts at its IP header
  * @head: bytes that the transform adds behind the IP header
  * @tail: bytes that it appends
+ * @apart: the cipher, if it may read the payload outside of the packet, or NULL
  *
  * Afterwards the skb is linear, nobody else sees its bytes, and there is room
  * for the transform, an outer IP header if in tunnel mode, and the link layer.
  * If it was not so, the packet is copied; the socket and its accounting move to
  * the copy, so that the sender's queue limits see one packet all along.
  *
+ * With @apart a long packet that is not where it should be may be left where it is,
+ * but for its headers, until the job is finished: then @job->text is the end of it,
+ * with @tail writable bytes behind.
+ *
  * Return: false without memory.
  */
 bool kipsec_own_output(struct kipsec_job *job, unsigned int head,
-		       unsigned int tail);
+		       unsigned int tail, const struct kipsec_cipher *apart);
 
 /** kipsec_own_copy() - take a copy that nobody else sees, before decryption */
 bool kipsec_own_copy(struct kipsec_job *job);

@@ -106,8 +106,10 @@ void kipsec_cipher_destroy(struct kipsec_cipher *c)
 
 static void job_free(struct kipsec_job *job)
 {
-	if (job)
+	if (job) {
 		kfree(job->scratch);
+		kfree(job->spare);
+	}
 	kfree(job);
 }
 
@@ -121,6 +123,8 @@ struct kipsec_job *kipsec_job_alloc(unsigned int room)
 	job->room = room;
 	job->scratch = NULL;
 	job->scratch_len = 0;
+	job->spare = NULL;
+	job->spare_size = 0;
 	sg_init_table(job->sg, ARRAY_SIZE(job->sg));
 	/* The same for all packets. */
 	aead_request_set_crypt(&job->req, job->sg, job->sg, 0, job->iv);
@@ -229,17 +233,19 @@ static inline bool lane_wanted(const struct kipsec_job *job,
 
 	if (unlikely(lane) && (lane->card || READ_ONCE(lane->len)))
 		return true;
-	return kipsec_crew_wanted(job->sa->net, lane);
+	return static_branch_unlikely(&kipsec_crew_key) &&
+	       kipsec_crew_wanted(job->sa->net, lane);
 }
 
 static __always_inline int
 crypt_run(struct kipsec_job *job, struct kipsec_cipher *c, bool enc,
-	  unsigned int assoc, unsigned int len)
+	  struct scatterlist *dst, unsigned int assoc, unsigned int len)
 {
 	struct aead_request *req = &job->req;
 	int err;
 
 	aead_request_set_tfm(req, c->tfm);
+	req->dst = dst;
 	req->cryptlen = len;
 	aead_request_set_ad(req, assoc);
 	if (unlikely(lane_wanted(job, c)))
@@ -266,7 +272,21 @@ int kipsec_crypt_sg(struct kipsec_job *job, struct kipsec_cipher *c,
 	for (i = 0; i < n - 1; i++)
 		sg_unmark_end(&job->sg[i]);
 	sg_mark_end(&job->sg[i]);
-	return crypt_run(job, c, enc, assoc, len);
+	return crypt_run(job, c, enc, job->sg, assoc, len);
+}
+
+/* Associated data are in the packet already, the text is still elsewhere. */
+static int crypt_apart(struct kipsec_job *job, struct kipsec_cipher *c,
+		       u8 *data, unsigned int total, unsigned int assoc,
+		       unsigned int len)
+{
+	sg_set_buf(&job->sg[0], data, assoc);
+	sg_unmark_end(&job->sg[0]);
+	sg_set_buf(&job->sg[1], job->text, len);
+	sg_mark_end(&job->sg[1]);
+	sg_set_buf(&job->sg[2], data, total);
+	sg_mark_end(&job->sg[2]);
+	return crypt_run(job, c, true, &job->sg[2], assoc, len);
 }
 
 /*
@@ -299,9 +319,11 @@ int kipsec_crypt(struct kipsec_job *job, struct kipsec_cipher *c,
 		total += crypto_aead_authsize(c->tfm);
 	if (unlikely(c->esn))
 		return crypt_esn(job, c, enc, data, total, assoc, len);
+	if (enc && job->text)
+		return crypt_apart(job, c, data, total, assoc, len);
 	sg_set_buf(job->sg, data, total);
 	sg_mark_end(job->sg);
-	return crypt_run(job, c, enc, assoc, len);
+	return crypt_run(job, c, enc, job->sg, assoc, len);
 }
 
 /* --- beginning and end --------------------------------------------------- */

@@ -54,6 +54,10 @@ struct kipsec_cipher {
  * @dev: input: the device it came from; a parted job brings a reference, which
  *	@done has to give back
  * @path: SAs to pass, innermost first on output
+ * @text: output: the text, if it is in @spare still, and not in the packet
+ * @spare: memory that a packet has left (packet.c), read by the cipher until the job
+ *	is finished; it stays when the job is kept
+ * @spare_size: up to where a packet's shared info begins in it
  * @scratch: of kipsec_job_scratch(); it stays when the job is kept
  * @scratch_len: bytes that it has
  * @room: bytes of request behind the job
@@ -84,8 +88,11 @@ struct kipsec_job {
 	struct dst_entry	*dst;
 	struct net_device	*dev;
 	struct kipsec_sa	*path[KIPSEC_MAX_REQUESTS];
-	void			*scratch;
+	u8			*text;
+	void			*spare;
+	unsigned int		spare_size;
 	unsigned int		scratch_len;
+	void			*scratch;
 	unsigned int		room;
 	struct scatterlist	sg[KIPSEC_MAX_SG];
 	u8			iv[KIPSEC_MAX_IV] __aligned(16);
@@ -197,6 +204,18 @@ static inline enum kipsec_reason kipsec_crypt_reason(bool enc, int err)
 }
 
 /**
+ * kipsec_crypt_apart() - can kipsec_crypt() read the text outside of the packet?
+ * @c: the cipher
+ *
+ * Cards take what is in one place, and upper halves of sequence numbers want a place
+ * of their own.
+ */
+static inline bool kipsec_crypt_apart(const struct kipsec_cipher *c)
+{
+	return c->tfm && !c->esn && !READ_ONCE(c->lane);
+}
+
+/**
  * kipsec_crypt() - run an SA's cipher over a linear buffer, in place
  * @job: with @iv set, and @seq with ESN
  * @c: the cipher of @job->sa
@@ -205,6 +224,8 @@ static inline enum kipsec_reason kipsec_crypt_reason(bool enc, int err)
  *	followed by the ICV
  * @assoc: bytes of associated data
  * @len: bytes of text; on decryption ICV included
+ *
+ * With @job->text the text is there before, and in the buffer after encryption.
  *
  * If it answers -EINPROGRESS, @job->done is called later, or has been already: the
  * job is not the caller's any more, not even to write @reason, which is set here.
