@@ -238,6 +238,7 @@ static noinline unsigned int out_look(struct kipsec_net *kn,
 {
 	struct kipsec_flow fl KIPSEC_NOT_ZEROED;
 	unsigned int verdict;
+	bool local;
 
 	if (!kipsec_whole(state->net, skb, KIPSEC_DEFRAG_OUT))
 		return NF_STOLEN;
@@ -245,9 +246,13 @@ static noinline unsigned int out_look(struct kipsec_net *kn,
 		kipsec_drop(kn, skb, KIPSEC_DROP_OUT_MALFORMED, NULL, NULL);
 		return stolen(-EINVAL);
 	}
-	local_bh_disable();
+	/* What is forwarded has them off already. */
+	local = !softirq_count();
+	if (local)
+		local_bh_disable();
 	verdict = out_judge(kn, skb, state, &fl);
-	local_bh_enable();
+	if (local)
+		local_bh_enable();
 	return verdict;
 }
 

@@ -215,8 +215,11 @@ static void sa_event(struct kipsec_sa *sa)
 	kipsec_expire_kick(sa->net);
 }
 
-void kipsec_sa_used_slow(struct kipsec_sa *sa, u64 now)
+void kipsec_sa_used_slow(struct kipsec_sa *sa)
 {
+	u64 now = ktime_get_real_seconds();
+
+	WRITE_ONCE(sa->used_tick, (u32)jiffies);
 	WRITE_ONCE(sa->last_used, now);
 	if (READ_ONCE(sa->first_used))
 		return;

@@ -13,7 +13,7 @@
 #include <linux/refcount.h>
 #include <linux/rhashtable.h>
 #include <linux/spinlock.h>
-#include <linux/timekeeping.h>
+#include <linux/jiffies.h>
 #include <linux/workqueue.h>
 
 #include "expire.h"
@@ -172,6 +172,7 @@ void kipsec_way_free(struct kipsec_way *way);
  * @first_used: first packet, wall clock; 0 never. Written once by the data path
  * @first_used_boot: the same on the boot clock
  * @last_used: last packet, wall clock
+ * @used_tick: the tick in which that was noted
  * @replay_asked: (c) sadb_sa_replay as given, for dumps
  * @soft_told: (m) the soft EXPIRE was sent
  * @event: link of the list of SAs that the expiry worker shall look at
@@ -219,6 +220,7 @@ struct kipsec_sa {
 	struct skb_ext __rcu		*tag;
 	u64				first_used;
 	u64				last_used;
+	u32				used_tick;
 
 	atomic64_t			oseq ____cacheline_aligned_in_smp;
 	u64				oseq_first;
@@ -586,8 +588,8 @@ struct kipsec_sa *kipsec_sad_search(struct kipsec_net *kn,
  */
 struct kipsec_sa *kipsec_sad_like(const struct kipsec_sa *sa, bool back);
 
-/** kipsec_sa_used_slow() - kipsec_sa_used(), the first time in a second */
-void kipsec_sa_used_slow(struct kipsec_sa *sa, u64 now);
+/** kipsec_sa_used_slow() - kipsec_sa_used(), the first time in a tick */
+void kipsec_sa_used_slow(struct kipsec_sa *sa);
 
 /**
  * kipsec_sa_used() - the data path's report after a packet
@@ -598,10 +600,8 @@ void kipsec_sa_used_slow(struct kipsec_sa *sa, u64 now);
  */
 static inline void kipsec_sa_used(struct kipsec_sa *sa)
 {
-	u64 now = ktime_get_real_seconds();
-
-	if (unlikely(READ_ONCE(sa->last_used) != now))
-		kipsec_sa_used_slow(sa, now);
+	if (unlikely(READ_ONCE(sa->used_tick) != (u32)jiffies))
+		kipsec_sa_used_slow(sa);
 }
 
 /**

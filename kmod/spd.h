@@ -87,6 +87,7 @@ struct kipsec_request {
  * @nreq: (c) number of @req; 0 with PROTECT means: let pass
  * @id: (c) unique, id & 7 == dir
  * @last_used: wall-clock seconds of the last match
+ * @used_tick: the tick in which that was noted
  * @in_order: (m) place in the tree of (dir, priority, order), for dumps
  * @by_id: (m) link of the table by id
  * @deadline: (m) place in the expiry queue
@@ -105,6 +106,7 @@ struct kipsec_policy {
 	u8			nreq;
 	u32			id;
 	u64			last_used;
+	u32			used_tick;
 	struct rb_node		in_order;
 	struct rhash_head	by_id;
 	struct kipsec_deadline	deadline;
@@ -271,10 +273,12 @@ static inline void kipsec_spd_lookup_in(struct kipsec_net *kn,
 /** kipsec_policy_used() - the data path applied @pol to a packet; RCU */
 static inline void kipsec_policy_used(struct kipsec_policy *pol)
 {
-	u64 now = ktime_get_real_seconds();
+	u32 tick = jiffies;
 
-	if (READ_ONCE(pol->last_used) != now)
-		WRITE_ONCE(pol->last_used, now);
+	if (likely(READ_ONCE(pol->used_tick) == tick))
+		return;
+	WRITE_ONCE(pol->used_tick, tick);
+	WRITE_ONCE(pol->last_used, ktime_get_real_seconds());
 }
 
 /** kipsec_policy_alloc() - zeroed, for @nreq requests; kfree() before insertion */
