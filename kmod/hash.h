@@ -22,7 +22,7 @@
 static __always_inline u64 kipsec_fold_mul(u64 a, u64 b)
 {
 #ifdef __SIZEOF_INT128__
-	unsigned __int128 product = (unsigned __int128)a * b;
+	__uint128_t product = (__uint128_t)a * b;
 
 	return (u64)product ^ (u64)(product >> 64);
 #else

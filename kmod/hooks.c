@@ -260,8 +260,9 @@ static bool out_passes(const struct kipsec_net *kn, const struct sk_buff *skb)
 {
 	if (kipsec_is_ip6(skb))
 		return !kipsec_spd_glance6(kn, KIPSEC_SIDE_OUT,
-					   ipv6_hdr(skb)->saddr.s6_addr32);
-	return !kipsec_spd_glance4(kn, KIPSEC_SIDE_OUT, &ip_hdr(skb)->saddr);
+					   (__be32 *)&ipv6_hdr(skb)->addrs);
+	return !kipsec_spd_glance4(kn, KIPSEC_SIDE_OUT,
+				   (__be32 *)&ip_hdr(skb)->addrs);
 }
 
 static unsigned int hook_out(void *priv, struct sk_buff *skb,
@@ -387,9 +388,9 @@ static bool in_passes(const struct kipsec_net *kn, const struct sk_buff *skb)
 	if (kipsec_is_ip6(skb))
 		return ip6->nexthdr != IPPROTO_ICMPV6 &&
 		       !kipsec_spd_glance6(kn, KIPSEC_SIDE_IN,
-					   ip6->saddr.s6_addr32);
+					   (__be32 *)&ip6->addrs);
 	return iph->protocol != IPPROTO_ICMP &&
-	       !kipsec_spd_glance4(kn, KIPSEC_SIDE_IN, &iph->saddr);
+	       !kipsec_spd_glance4(kn, KIPSEC_SIDE_IN, (__be32 *)&iph->addrs);
 }
 
 static unsigned int hook_in(void *priv, struct sk_buff *skb,

@@ -60,8 +60,9 @@ static __always_inline void scrub(struct sk_buff *skb)
 }
 
 /* Which policies are there for a packet in clear? */
-static __always_inline bool look_up(struct kipsec_net *kn, const struct sk_buff *skb,
-		    struct kipsec_policy *found[KIPSEC_SLOTS])
+static __always_inline bool look_up(struct kipsec_net *kn,
+				    const struct sk_buff *skb,
+				    struct kipsec_policy *found[KIPSEC_SLOTS])
 {
 	struct kipsec_flow fl KIPSEC_NOT_ZEROED;
 
@@ -72,9 +73,10 @@ static __always_inline bool look_up(struct kipsec_net *kn, const struct sk_buff 
 }
 
 /* Are they known to accept what has passed this SA alone? */
-static __always_inline bool check_known(struct kipsec_net *kn, struct kipsec_sa *sa,
-			struct kipsec_policy *found[KIPSEC_SLOTS],
-			struct kipsec_policy **pol)
+static __always_inline bool
+check_known(struct kipsec_net *kn, struct kipsec_sa *sa,
+	    struct kipsec_policy *found[KIPSEC_SLOTS],
+	    struct kipsec_policy **pol)
 {
 	if (!kipsec_check_recall(kn, found[0], sa) ||
 	    !kipsec_check_recall(kn, found[1], sa))
@@ -193,8 +195,8 @@ static void input_resume(struct kipsec_job *job, int err)
 }
 
 /* The cipher has done its work, or NULL: it will, or the packet was dropped. */
-static __always_inline struct kipsec_job *input_begin(struct kipsec_sa *sa,
-							struct sk_buff *skb)
+static __always_inline struct kipsec_job *
+input_begin(struct kipsec_sa *sa, struct sk_buff *skb)
 {
 	struct kipsec_job *job;
 	int err;
@@ -267,12 +269,12 @@ static bool plain(struct sk_buff *skb, bool ip6)
 static void count_passage(struct net *net, const struct sk_buff *skb)
 {
 #if IS_ENABLED(CONFIG_IPV6)
-	struct inet6_dev *idev;
+	struct inet6_dev *in6;
 
 	if (kipsec_is_ip6(skb)) {
-		idev = __in6_dev_get(skb->dev);
-		__IP6_INC_STATS(net, idev, IPSTATS_MIB_INDELIVERS);
-		__IP6_UPD_PO_STATS(net, idev, IPSTATS_MIB_IN, skb->len);
+		in6 = __in6_dev_get(skb->dev);
+		__IP6_INC_STATS(net, in6, IPSTATS_MIB_INDELIVERS);
+		__IP6_UPD_PO_STATS(net, in6, IPSTATS_MIB_IN, skb->len);
 		return;
 	}
 #endif

@@ -308,8 +308,9 @@ static noinline int output_piece(struct kipsec_net *kn, struct sk_buff *skb,
 
 /* A super-packet becomes final segments first: ESP must see what is sent. */
 static noinline int output_gso(struct kipsec_net *kn, struct sk_buff *skb,
-		      struct kipsec_policy *pol,
-		      const struct kipsec_path *path, struct dst_entry *dst)
+			       struct kipsec_policy *pol,
+			       const struct kipsec_path *path,
+			       struct dst_entry *dst)
 {
 	struct sk_buff *segs = skb_gso_segment(skb, 0), *seg, *next;
 	int err = 0, e;
@@ -330,9 +331,9 @@ static noinline int output_gso(struct kipsec_net *kn, struct sk_buff *skb,
 
 /* Each fragment of the packet is protected by itself. */
 static noinline int output_fragments(struct kipsec_net *kn, struct sk_buff *skb,
-			    struct kipsec_policy *pol,
-			    const struct kipsec_path *path,
-			    struct dst_entry *dst, unsigned int mtu)
+				     struct kipsec_policy *pol,
+				     const struct kipsec_path *path,
+				     struct dst_entry *dst, unsigned int mtu)
 {
 	unsigned int hlen = ip_hdrlen(skb);
 	struct ip_frag_state state;

@@ -58,7 +58,7 @@ static inline void packet_shift(struct sk_buff *skb, int delta)
 }
 
 static noinline bool output_copy(struct kipsec_job *job, unsigned int head,
-			unsigned int tail)
+				 unsigned int tail)
 {
 	kipsec_count(job->sa->net, KIPSEC_COUNT_OUT_COPIED);
 	return packet_copy(job, head, tail);

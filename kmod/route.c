@@ -200,7 +200,7 @@ static struct dst_entry *route_refresh(struct kipsec_sa *sa,
  * ask of them would not bring it to the peer otherwise.
  */
 static struct dst_entry *route_led(struct kipsec_sa *sa,
-					    const struct kipsec_lead *lead)
+				   const struct kipsec_lead *lead)
 {
 	struct kipsec_way *way = rcu_dereference(sa->way);
 

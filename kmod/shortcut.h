@@ -28,13 +28,20 @@
 #include "compat/compat.h"
 #include "header.h"
 
-/* Packet sockets, traffic control and others where @dev delivers. */
-static inline bool kipsec_watched(const struct net *net, struct net_device *dev)
+/*
+ * Packet sockets, traffic control and others where @dev delivers; RPS spreads packets
+ * in clear over processors. Packet sockets of all devices are those of the namespace:
+ * the stack's list of them, which dev_nit_active() reads, is one for all.
+ */
+static inline bool kipsec_watched(const struct net *net,
+				  const struct net_device *dev)
 {
-	return !hlist_empty(&net->packet.sklist) || dev_nit_active(dev) ||
-	       kipsec_ingress(dev) || rcu_access_pointer(dev->rx_handler) ||
-	       rcu_access_pointer(dev->xdp_prog) || netif_is_l3_slave(dev) || netif_is_l3_master(dev) ||
-	       kipsec_rps();	/* spreads packets in clear over processors */
+	return !hlist_empty(&net->packet.sklist) ||
+	       !list_empty(&dev->ptype_all) || kipsec_ingress(dev) ||
+	       rcu_access_pointer(dev->rx_handler) ||
+	       rcu_access_pointer(dev->xdp_prog) ||
+	       netif_is_l3_slave(dev) || netif_is_l3_master(dev) ||
+	       kipsec_rps();
 }
 
 /* Raw sockets get a copy of what the handler gets; some others share their list. */
@@ -70,9 +77,11 @@ static inline bool kipsec_shortcut_in(const struct net *net,
 {
 	bool ip6 = kipsec_is_ip6(skb);
 
+	const struct nf_hook_entries *chain;
+
+	chain = kipsec_chain(net, ip6, NF_INET_PRE_ROUTING);
 	return !skb->active_extensions && kipsec_plain_esp(skb) &&
-	       !sa->natt.type &&
-	       kipsec_chain(net, ip6, NF_INET_PRE_ROUTING)->num_hook_entries == 1 &&
+	       !sa->natt.type && chain->num_hook_entries == 1 &&
 	       !kipsec_chain(net, ip6, NF_INET_LOCAL_IN) &&
 	       !kipsec_raw_sockets(net, ip6, IPPROTO_ESP) &&
 	       !kipsec_watched(net, skb->dev);

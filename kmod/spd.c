@@ -5,8 +5,9 @@
  * LOCKING AND LIFE
  *
  * A policy stands in four places: the classifier of its direction and family,
- * where packets find it (if the table of spd_glance.c does not spare them that); the tree @in_order, which dumps walk; the table
- * @by_id; and, if it has a limit of time, the expiry queue.
+ * where packets find it (unless the table of spd_glance.c spares them that); the
+ * tree @in_order, which dumps walk; the table @by_id; and, if it has a limit of
+ * time, the expiry queue.
  *
  * Writers. All four are changed under kipsec_net.cfg, by PF_KEY requests and by
  * the expiry worker, always in process context. The data path changes nothing
@@ -125,6 +126,7 @@ void kipsec_spd_ask_in(struct kipsec_net *kn, const struct kipsec_flow *fl,
 		       struct kipsec_spd_flow *f,
 		       struct kipsec_policy *found[KIPSEC_SLOTS])
 {
+	/* Pairs with the release in spd_changed(). */
 	unsigned long gen = smp_load_acquire(&kn->spd->gen);
 	struct kipsec_rule *rule[KIPSEC_SLOTS];
 	unsigned int i;
@@ -145,6 +147,7 @@ void kipsec_spd_ask_in(struct kipsec_net *kn, const struct kipsec_flow *fl,
 /* What was remembered of flows is to be asked again. */
 static void spd_changed(struct kipsec_net *kn)
 {
+	/* Who sees it sees the change. */
 	smp_store_release(&kn->spd->gen, kn->spd->gen + 1);
 }
 

@@ -83,10 +83,25 @@ static struct kipsec_glance *glance_alloc(struct kipsec_ends common, u32 room)
 	return g;
 }
 
-#define for_each_of_table(pol, node, kn, like)				\
-	for (node = rb_first(&(kn)->spd->in_order); node; node = rb_next(node)) \
-		if (pol = rb_entry(node, struct kipsec_policy, in_order), \
-		    same_table(pol, like))
+/* From @node on, the first policy in the table of @like. */
+static struct kipsec_policy *in_table(struct rb_node *node,
+				      const struct kipsec_policy *like)
+{
+	struct kipsec_policy *pol;
+
+	for (; node; node = rb_next(node)) {
+		pol = rb_entry(node, struct kipsec_policy, in_order);
+		if (same_table(pol, like))
+			return pol;
+	}
+	return NULL;
+}
+
+static struct kipsec_policy *first_in_table(struct kipsec_net *kn,
+					    const struct kipsec_policy *like)
+{
+	return in_table(rb_first(&kn->spd->in_order), like);
+}
 
 /* Of the policies in the table of @like, and of @like itself if it is @coming. */
 static struct kipsec_glance *glance_make(struct kipsec_net *kn,
@@ -96,11 +111,11 @@ static struct kipsec_glance *glance_make(struct kipsec_net *kn,
 	struct kipsec_ends common = { { U64_MAX, U64_MAX } }, prefix;
 	struct kipsec_glance *g = NULL;
 	struct kipsec_policy *pol;
-	struct rb_node *node;
 
 	if (coming)
 		common = prefix_of(like);
-	for_each_of_table(pol, node, kn, like) {
+	for (pol = first_in_table(kn, like); pol;
+	     pol = in_table(rb_next(&pol->in_order), like)) {
 		prefix = prefix_of(pol);
 		common.w[0] &= prefix.w[0];
 		common.w[1] &= prefix.w[1];
@@ -109,7 +124,8 @@ static struct kipsec_glance *glance_make(struct kipsec_net *kn,
 		g = glance_alloc(common, 2 * policies_of(kn, like) + 1);
 	if (!g)
 		return NULL;
-	for_each_of_table(pol, node, kn, like)
+	for (pol = first_in_table(kn, like); pol;
+	     pol = in_table(rb_next(&pol->in_order), like))
 		kipsec_glance_set(g, ends_of(pol));
 	if (coming)
 		kipsec_glance_set(g, ends_of(like));

@@ -227,7 +227,7 @@ static int crypt_in_lane(struct kipsec_job *job, struct kipsec_cipher *c,
 
 /* Is it up to others, or must it wait for packets that they have? */
 static inline bool lane_wanted(const struct kipsec_job *job,
-			const struct kipsec_cipher *c)
+			       const struct kipsec_cipher *c)
 {
 	const struct kipsec_lane *lane = READ_ONCE(c->lane);
 

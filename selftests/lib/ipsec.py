@@ -18,8 +18,8 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 SETKEY = os.environ.get("SETKEY", os.path.join(TOP, "tools/setkey/setkey"))
 STAT = "/proc/net/kipsec_stat"
 
-# Counters that depend on how a packet lies in memory, and on who is faster.
-UNCERTAIN = {"OutCopied", "InCopied", "Spread", "InEarly"}
+# Counters that depend on how a packet lies in memory, who is faster, and who looks on.
+UNCERTAIN = {"OutCopied", "InCopied", "Spread", "InEarly", "InShort"}
 
 
 @dataclass(frozen=True)
