@@ -48,6 +48,9 @@ check-debug: deps-build deps-vm deps-test deps-debug
 bench: deps-build deps-vm deps-bench
 	scripts/bench
 
+guard: deps-build deps-vm deps-bench
+	scripts/bench -g
+
 deps-%:
 	@scripts/deps $*
 
@@ -60,9 +63,10 @@ help:
 	@echo 'make check-debug      the self-tests on a kernel with all checkers'
 	@echo 'make lint             every check of the sources'
 	@echo 'make bench            cost per packet, beside the kernel'\''s own IPsec'
+	@echo 'make guard            the main costs may not grow (two minutes)'
 	@echo 'make clean            remove what was built here'
 	@echo
 	@echo 'scripts/check -h      single tests, single kernels'
 	@echo 'scripts/vm -h         a command, or a shell, in a virtual machine'
 
-.PHONY: all module tools modules_install tools_install clean lint demo check check-debug bench help
+.PHONY: all module tools modules_install tools_install clean lint demo check check-debug bench guard help

@@ -116,37 +116,18 @@ static inline void kipsec_calm_xfrm(const struct net *net, struct sk_buff *skb)
 		IPCB(skb)->flags |= IPSKB_NOPOLICY;
 }
 
-/*
- * Sets of rules come with data of their own, and may ask how a packet came in; hooks
- * of the kernel's other parts (security labels, connection tracking) have none.
- */
-static inline bool kipsec_rules(const struct nf_hook_entries *chain,
-				const void *ours)
-{
-	unsigned int i, n = chain ? chain->num_hook_entries : 0;
-
-	for (i = 0; i < n; i++)
-		if (chain->hooks[i].priv && chain->hooks[i].priv != ours)
-			return true;
-	return false;
-}
-
 /**
  * kipsec_shortcut_tag() - will nobody ask how the packet came in?
  * @net: the namespace
- * @ours: data of our own hooks
  * @ip6: of which family it is
  *
- * To be asked after kipsec_shortcut_in().
+ * To be asked after kipsec_shortcut_in(). Behind FORWARD no rule can.
  *
  * Context: RCU read side.
  */
-static inline bool kipsec_shortcut_tag(const struct net *net, const void *ours,
-				       bool ip6)
+static inline bool kipsec_shortcut_tag(const struct net *net, bool ip6)
 {
-	return kipsec_xfrm_idle(net) &&
-	       !kipsec_chain(net, ip6, NF_INET_FORWARD) &&
-	       !kipsec_rules(kipsec_chain(net, ip6, NF_INET_POST_ROUTING), ours);
+	return kipsec_xfrm_idle(net) && !kipsec_chain(net, ip6, NF_INET_FORWARD);
 }
 
 #endif /* _KIPSEC_SHORTCUT_H */
