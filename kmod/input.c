@@ -304,7 +304,7 @@ static unsigned int check_here(struct kipsec_net *kn, struct kipsec_sa *sa,
 	if (unlikely(!look_up(kn, skb, found)))
 		return KIPSEC_DROP_IN_INNER;
 	known = check_known(kn, sa, found, pol);
-	if (likely(known && kipsec_shortcut_tag(kn->net, kipsec_is_ip6(skb))))
+	if (likely(known && kipsec_shortcut_tag(kn->net, skb)))
 		return KIPSEC_REASON_MAX;
 	if (!kipsec_tag(skb, sa))
 		return KIPSEC_DROP_IN_NOMEM;

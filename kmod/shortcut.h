@@ -18,12 +18,14 @@
 #ifndef _KIPSEC_SHORTCUT_H
 #define _KIPSEC_SHORTCUT_H
 
+#include <linux/inetdevice.h>
 #include <linux/netdevice.h>
 #include <linux/netfilter.h>
 #include <net/l3mdev.h>
 #include <net/net_namespace.h>
 #include <net/raw.h>
 #include <net/rawv6.h>
+#include <net/route.h>
 
 #include "compat/compat.h"
 #include "header.h"
@@ -119,15 +121,34 @@ static inline void kipsec_calm_xfrm(const struct net *net, struct sk_buff *skb)
 /**
  * kipsec_shortcut_tag() - will nobody ask how the packet came in?
  * @net: the namespace
- * @ip6: of which family it is
+ * @skb: in clear
  *
- * To be asked after kipsec_shortcut_in(). Behind FORWARD no rule can.
+ * Neither xfrm nor rules; behind FORWARD no rule can. But the stack does: by a tag it
+ * knows whom not to tell of a shorter way (ICMP redirect), and whose source need not
+ * lie where the packet came from. So IPv4 is routed here, and what it would tell is
+ * taken back; for IPv6 that cannot be done, and only hosts leave the tag off.
+ *
+ * To be asked after kipsec_shortcut_in().
  *
  * Context: RCU read side.
  */
-static inline bool kipsec_shortcut_tag(const struct net *net, bool ip6)
+static inline bool kipsec_shortcut_tag(const struct net *net,
+				       struct sk_buff *skb)
 {
-	return kipsec_xfrm_idle(net) && !kipsec_chain(net, ip6, NF_INET_FORWARD);
+	bool ip6 = kipsec_is_ip6(skb);
+	struct in_device *in;
+
+	if (!kipsec_xfrm_idle(net) || kipsec_chain(net, ip6, NF_INET_FORWARD))
+		return false;
+#if IS_ENABLED(CONFIG_IPV6)
+	if (ip6)
+		return !READ_ONCE(net->ipv6.devconf_all->forwarding);
+#endif
+	in = __in_dev_get_rcu(skb->dev);
+	if (!in || IN_DEV_RPFILTER(in) || kipsec_route_input(skb, ip_hdr(skb)))
+		return false;
+	IPCB(skb)->flags &= ~IPSKB_DOREDIRECT;
+	return true;
 }
 
 #endif /* _KIPSEC_SHORTCUT_H */

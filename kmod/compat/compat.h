@@ -103,6 +103,17 @@ static inline struct net_device *kipsec_dummy_netdev(void)
 	((fl4)->flowi4_dscp = inet_dsfield_to_dscp(tos))
 #endif
 
+/* The way of a packet that has come in; 0 or not. A byte until 6.12, a DSCP since. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+#define kipsec_route_input(skb, iph) \
+	ip_route_input_noref(skb, (iph)->daddr, (iph)->saddr, (iph)->tos, \
+			     (skb)->dev)
+#else
+#define kipsec_route_input(skb, iph) \
+	ip_route_input_noref(skb, (iph)->daddr, (iph)->saddr, ip4h_dscp(iph), \
+			     (skb)->dev)
+#endif
+
 /* The length of a sysctl table: a sentinel until 6.10, a number since. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
 #define KIPSEC_SYSCTL_END	{ }

@@ -330,12 +330,44 @@ def forwarded(tap, b):
         b.ns.run("nft", "delete table ip f")
 
 
+def unasked(tap, b):
+    """What the stack does not do to packets out of a tunnel, because of the tag or without it."""
+    with tap.case("forwarded to where it came from: nobody is told of a shorter way"):
+        b.start()
+        b.ns.sysctl("net.ipv4.ip_forward", 1)
+        b.k.setkey("spdadd 10.0.0.64/26 10.0.0.128/26 any -P in ipsec esp/tunnel/%s-%s/require;" %
+                   (b.src, b.dst))
+        b.ns.ip("neigh replace 10.0.0.130 lladdr 02:00:00:00:00:78 dev eth0",
+                "neigh replace 10.0.0.70 lladdr 02:00:00:00:00:79 dev eth0")
+        inner = ip4("10.0.0.70", "10.0.0.130", UDP, udp("10.0.0.70", "10.0.0.130", 9, 9, fill(60, OPEN)))
+        with Moves(b.k, InProtected=1):
+            b.push(b.packet(b.seq + 1, inner=inner), arrive=0)
+        with Moves(b.k, InProtected=4, InShort=4):
+            b.push(*[b.packet(b.seq + 2 + i, inner=inner) for i in range(4)], arrive=0)
+        b.seq += 5
+        names, values = (x.split() for x in b.ns.read("/proc/net/snmp").splitlines() if x.startswith("Icmp:"))
+        equal(dict(zip(names, values))["OutRedirects"], "0", "redirects")
+    with tap.case("a strict reverse path filter lets inner sources lie anywhere"):
+        b.start()
+        b.k.setkey("spdadd 10.9.0.0/16 %s any -P in ipsec esp/tunnel/%s-%s/require;" %
+                   (b.dst, b.src, b.dst))
+        inner = ip4("10.9.0.1", b.dst, UDP, udp("10.9.0.1", b.dst, 9, PORT, fill(60, OPEN)))
+        b.ns.ip("route add 10.9.0.0/16 dev net0")
+        with Moves(b.k, InProtected=1):
+            b.ns.sysctl("net.ipv4.conf.all.rp_filter", 1)
+            b.push(b.packet(b.seq + 1, inner=inner))
+        with Moves(b.k, InProtected=4, InShort=4):
+            b.push(*[b.packet(b.seq + 2 + i, inner=inner) for i in range(4)])
+        b.ns.sysctl("net.ipv4.conf.all.rp_filter", 0)
+        b.ns.ip("route del 10.9.0.0/16 dev net0")
+
+
 def shortcut(tap):
     ipsec.loaded()
     with pair(ipv6=True) as lab:
         b = Bench(lab)
         tap.on_failure[:] = [b.k.state]
-        for part in (taken, holds, headers, lookers, rules, forwarded):
+        for part in (taken, holds, headers, lookers, rules, forwarded, unasked):
             part(tap, b)
 
 
