@@ -9,9 +9,10 @@
  * TCP goes through GRO, since merged packets are cheaper for all that follows. The
  * stack refuses that on devices without GRO (veth has none), and a tunnel's packets
  * are none of the device's; so they are joined on a device of our own, of which
- * nobody knows, and leave it for the one that brought them. The rest goes straight
- * on, in the same stack frame: a second pass through the backlog would cost more than
- * it gains.
+ * nobody knows, and leave it for the one that brought them. Where every device must be
+ * in a namespace, whose packet sockets would see it, that is not done. The rest goes
+ * straight on, in the same stack frame: a second pass through the backlog would cost
+ * more than it gains.
  */
 #include <linux/etherdevice.h>
 #include <linux/ip.h>
@@ -45,9 +46,11 @@ static void pull_mac(struct sk_buff *skb)
  */
 static void join(struct sk_buff *skb)
 {
-	skb->inner_transport_header = skb->dev->ifindex >> 16;
-	skb->inner_network_header = skb->dev->ifindex;
-	skb->dev = cells_dev;
+	if (KIPSEC_NO_NAMESPACE) {
+		skb->inner_transport_header = skb->dev->ifindex >> 16;
+		skb->inner_network_header = skb->dev->ifindex;
+		skb->dev = cells_dev;
+	}
 	gro_cells_receive(&cells, skb);
 }
 
@@ -105,7 +108,8 @@ static struct net_device *cells_dev_alloc(void)
 
 	if (!dev)
 		return NULL;
-	dev_net_set(dev, NULL);
+	if (KIPSEC_NO_NAMESPACE)
+		dev_net_set(dev, NULL);
 	dev->features |= NETIF_F_GRO;
 	dev->flags |= IFF_UP;
 	rtnl_lock();

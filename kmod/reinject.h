@@ -35,7 +35,8 @@ static inline bool kipsec_reinject_joins(const struct sk_buff *skb)
 	u8 proto = kipsec_is_ip6(skb) ? ipv6_hdr(skb)->nexthdr :
 					ip_hdr(skb)->protocol;
 
-	return proto == IPPROTO_TCP;
+	return proto == IPPROTO_TCP &&
+	       (KIPSEC_NO_NAMESPACE || skb->dev->features & NETIF_F_GRO);
 }
 
 #endif /* _KIPSEC_REINJECT_H */

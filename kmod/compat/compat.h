@@ -95,6 +95,12 @@ static inline struct net_device *kipsec_dummy_netdev(void)
 }
 #endif
 
+/*
+ * May a device that is never registered be in no namespace? Since 6.15 the stack looks
+ * there for who wants to see the packets of all devices.
+ */
+#define KIPSEC_NO_NAMESPACE	(LINUX_VERSION_CODE < KERNEL_VERSION(6, 15, 0))
+
 /* Type of service in a route key: a byte until 6.17, a DSCP since. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
 #define kipsec_flowi4_set_tos(fl4, tos) ((fl4)->flowi4_tos = (tos) & 0x1c)
