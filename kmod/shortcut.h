@@ -145,7 +145,7 @@ static inline bool kipsec_shortcut_tag(const struct net *net,
 		return !READ_ONCE(net->ipv6.devconf_all->forwarding);
 #endif
 	in = __in_dev_get_rcu(skb->dev);
-	if (!in || IN_DEV_RPFILTER(in) == 1 || kipsec_route_input(skb, ip_hdr(skb)))
+	if (!in || IN_DEV_RPFILTER(in) == 1 || kipsec_route_input(skb))
 		return false;
 	IPCB(skb)->flags &= ~IPSKB_DOREDIRECT;
 	return true;

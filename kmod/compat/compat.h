@@ -12,6 +12,8 @@
 #include <linux/crypto.h>
 #include <linux/netdevice.h>
 #include <linux/version.h>
+#include <net/ip.h>
+#include <net/route.h>
 
 #ifdef KIPSEC_HAS_LINUX_UNALIGNED
 #include <linux/unaligned.h>
@@ -110,15 +112,18 @@ static inline struct net_device *kipsec_dummy_netdev(void)
 #endif
 
 /* The way of a packet that has come in; 0 or not. A byte until 6.12, a DSCP since. */
+static inline int kipsec_route_input(struct sk_buff *skb)
+{
+	const struct iphdr *iph = ip_hdr(skb);
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
-#define kipsec_route_input(skb, iph) \
-	ip_route_input_noref(skb, (iph)->daddr, (iph)->saddr, (iph)->tos, \
-			     (skb)->dev)
+	return ip_route_input_noref(skb, iph->daddr, iph->saddr, iph->tos,
+				    skb->dev);
 #else
-#define kipsec_route_input(skb, iph) \
-	ip_route_input_noref(skb, (iph)->daddr, (iph)->saddr, ip4h_dscp(iph), \
-			     (skb)->dev)
+	return ip_route_input_noref(skb, iph->daddr, iph->saddr,
+				    ip4h_dscp(iph), skb->dev);
 #endif
+}
 
 /* The length of a sysctl table: a sentinel until 6.10, a number since. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
