@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: core debug
+# Suite: core
 #
 # The short way in: ESP that is decapsulated in the hook of PRE_ROUTING, where nobody
 # would see the long one. It is taken, and then all that holds on the long way holds:
