@@ -16,18 +16,18 @@ bool __kipsec_crew_wanted(const struct kipsec_net *kn,
 
 /**
  * kipsec_crew_wanted() - shall the crew have a look at the next packet?
- * @kn: namespace; its knob decides, or the load of this core
+ * @job: the packet; its namespace's knob decides, or the load of this core
  * @lane: of the cipher, or NULL as long as it has none
  *
  * On a machine with one processor this is no code at all.
  *
  * Context: BH off.
  */
-static inline bool kipsec_crew_wanted(const struct kipsec_net *kn,
+static inline bool kipsec_crew_wanted(const struct kipsec_job *job,
 				      const struct kipsec_lane *lane)
 {
 	return static_branch_unlikely(&kipsec_crew_key) &&
-	       __kipsec_crew_wanted(kn, lane);
+	       __kipsec_crew_wanted(job->sa->net, lane);
 }
 
 /**

@@ -233,8 +233,7 @@ static inline bool lane_wanted(const struct kipsec_job *job,
 
 	if (unlikely(lane) && (lane->card || READ_ONCE(lane->len)))
 		return true;
-	return static_branch_unlikely(&kipsec_crew_key) &&
-	       kipsec_crew_wanted(job->sa->net, lane);
+	return kipsec_crew_wanted(job, lane);
 }
 
 static __always_inline int
