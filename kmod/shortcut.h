@@ -21,6 +21,8 @@
 #include <linux/inetdevice.h>
 #include <linux/netdevice.h>
 #include <linux/netfilter.h>
+#include <net/ip6_fib.h>
+#include <net/ip6_route.h>
 #include <net/l3mdev.h>
 #include <net/net_namespace.h>
 #include <net/raw.h>
@@ -90,7 +92,7 @@ static inline bool kipsec_shortcut_in(const struct net *net,
 }
 
 /**
- * kipsec_xfrm_idle() - has xfrm nothing to say about packets that come in?
+ * kipsec_xfrm_idle() - has xfrm nothing to say about packets that come in or go on?
  * @net: the namespace
  *
  * It would find that out by a search for each packet with a secpath.
@@ -101,6 +103,7 @@ static inline bool kipsec_xfrm_idle(const struct net *net)
 
 	return !READ_ONCE(xfrm->policy_count[XFRM_POLICY_IN]) &&
 	       !READ_ONCE(xfrm->policy_count[XFRM_POLICY_FWD]) &&
+	       !READ_ONCE(xfrm->policy_count[XFRM_POLICY_OUT]) &&
 	       xfrm->policy_default[XFRM_POLICY_IN] == XFRM_USERPOLICY_ACCEPT &&
 	       xfrm->policy_default[XFRM_POLICY_FWD] == XFRM_USERPOLICY_ACCEPT;
 }
@@ -118,37 +121,72 @@ static inline void kipsec_calm_xfrm(const struct net *net, struct sk_buff *skb)
 		IPCB(skb)->flags |= IPSKB_NOPOLICY;
 }
 
+/*
+ * The two find the packet's way as the stack would, and tell whether the tag may go:
+ * the stack knows by it whom not to tell of a shorter way (ICMP redirect), and whose
+ * source need not lie where the packet came from. In IPv4 what it would tell can be
+ * taken back; in IPv6 nothing is told if the way leads on to another device.
+ */
+static inline bool kipsec_untagged4(struct sk_buff *skb)
+{
+	struct in_device *in = __in_dev_get_rcu(skb->dev);
+
+	if (!in || IN_DEV_RPFILTER(in) == 1 || kipsec_route_input(skb))
+		return false;
+	IPCB(skb)->flags &= ~IPSKB_DOREDIRECT;
+	return true;
+}
+
+#if IS_ENABLED(CONFIG_IPV6)
+/* Of errors the stack looks at the packet inside: theirs is another way. */
+static inline bool kipsec_untagged6(struct net *net, struct sk_buff *skb)
+{
+	const struct ipv6hdr *ip6 = ipv6_hdr(skb);
+	struct flowi6 fl6 = {
+		.flowi6_iif = skb->dev->ifindex,
+		.flowi6_mark = skb->mark,
+		.flowi6_proto = ip6->nexthdr,
+		.daddr = ip6->daddr,
+		.saddr = ip6->saddr,
+		.flowlabel = ip6_flowinfo(ip6),
+	};
+	struct dst_entry *dst;
+	struct flow_keys keys;
+
+	if (ip6->nexthdr == IPPROTO_ICMPV6)
+		return false;
+	fib6_rules_early_flow_dissect(net, skb, &fl6, &keys);
+	dst = ip6_route_input_lookup(net, skb->dev, &fl6, skb,
+				     RT6_LOOKUP_F_HAS_SADDR |
+				     RT6_LOOKUP_F_DST_NOREF);
+	skb_dst_set_noref(skb, dst);
+	return dst->dev != skb->dev;
+}
+#else
+static inline bool kipsec_untagged6(struct net *net, struct sk_buff *skb)
+{
+	return false;
+}
+#endif
+
 /**
  * kipsec_shortcut_tag() - will nobody ask how the packet came in?
  * @net: the namespace
- * @skb: in clear
+ * @skb: in clear, no tag; may be routed on return
  *
- * Neither xfrm nor rules; behind FORWARD no rule can. But the stack does: by a tag it
- * knows whom not to tell of a shorter way (ICMP redirect), and whose source need not
- * lie where the packet came from. So IPv4 is routed here, and what it would tell is
- * taken back; for IPv6 that cannot be done, and only hosts leave the tag off.
+ * Neither xfrm, nor rules (behind FORWARD none can), nor the stack itself.
  *
  * To be asked after kipsec_shortcut_in().
  *
  * Context: RCU read side.
  */
-static inline bool kipsec_shortcut_tag(const struct net *net,
-				       struct sk_buff *skb)
+static inline bool kipsec_shortcut_tag(struct net *net, struct sk_buff *skb)
 {
 	bool ip6 = kipsec_is_ip6(skb);
-	struct in_device *in;
 
 	if (!kipsec_xfrm_idle(net) || kipsec_chain(net, ip6, NF_INET_FORWARD))
 		return false;
-#if IS_ENABLED(CONFIG_IPV6)
-	if (ip6)
-		return !READ_ONCE(net->ipv6.devconf_all->forwarding);
-#endif
-	in = __in_dev_get_rcu(skb->dev);
-	if (!in || IN_DEV_RPFILTER(in) == 1 || kipsec_route_input(skb))
-		return false;
-	IPCB(skb)->flags &= ~IPSKB_DOREDIRECT;
-	return true;
+	return ip6 ? kipsec_untagged6(net, skb) : kipsec_untagged4(skb);
 }
 
 #endif /* _KIPSEC_SHORTCUT_H */

@@ -97,6 +97,13 @@ class Bench:
             check(max(n - 1, 1) <= went <= n if short else went == 0,
                   "%d of %d packets went the short way" % (went, n))
 
+    def forward(self, n, source, to, **moves):
+        """n packets from and to others."""
+        inner = HEADER[self.family](source, to, UDP, udp(source, to, 9, 9, fill(60, OPEN)))
+        with Moves(self.k, **(moves or {"InProtected": n, "InShort": n})):
+            self.push(*[self.packet(self.seq + 1 + i, inner=inner) for i in range(n)], arrive=0)
+        self.seq += n
+
     @contextmanager
     def refused(self, **moves):
         """Exactly these drops, nothing arrives, and nothing goes the short way."""
@@ -308,49 +315,49 @@ def rules(tap, b):
 
 def forwarded(tap, b):
     """Through k to a device of nothing: rules of FORWARD are the last that can ask for the tag."""
-    with tap.case("forwarded: without rules there is no tag, and with rules they see it"):
-        b.start()
-        b.ns.sysctl("net.ipv4.ip_forward", 1)
-        b.k.setkey("spdadd 10.9.0.0/16 10.1.0.0/24 any -P in ipsec esp/tunnel/%s-%s/require;" %
-                   (b.src, b.dst))
-        b.ns.ip("neigh replace 10.1.0.77 lladdr 02:00:00:00:00:77 dev net0")
-        inner = ip4("10.9.0.1", "10.1.0.77", UDP, udp("10.9.0.1", "10.1.0.77", 9, 9, fill(60, OPEN)))
+    for family, table, source, to in ((4, "ip", "10.9.0.1", "10.1.0.77"),
+                                      (6, "ip6", "fd09::1", "fd01::77")):
+        with tap.case("IPv%d, forwarded: without rules there is no tag, and with rules they see it" % family):
+            start_forward(b, family, source, to, "net0")
+            b.forward(4, source, to)
+            b.ns.nft("""table %s f {
+                chain c { type filter hook forward priority filter;
+                meta secpath exists counter; meta secpath missing counter drop; }
+                chain out { type filter hook postrouting priority filter; udp dport 9 counter; }
+                }""" % table)
+            b.forward(4, source, to)
+            counted = b.ns.run("nft", "list table %s f" % table)
+            for words in ("exists counter packets 4 ", "missing counter packets 0 ",
+                          "dport 9 counter packets 4 "):
+                check(words in counted, "%s: %s" % (words, counted))
+            b.ns.run("nft", "delete table %s f" % table)
 
-        def push(n, **moves):
-            with Moves(b.k, **moves):
-                b.push(*[b.packet(b.seq + 1 + i, inner=inner) for i in range(n)], arrive=0)
-            b.seq += n
-        push(1, InProtected=1)
-        push(4, InProtected=4, InShort=4)
-        b.ns.nft("""table ip f {
-            chain c { type filter hook forward priority filter;
-            meta secpath exists counter; meta secpath missing counter drop; }
-            chain out { type filter hook postrouting priority filter; udp dport 9 counter; }
-            }""")
-        push(4, InProtected=4, InShort=4)
-        counted = b.ns.run("nft", "list table ip f")
-        for words in "exists counter packets 4 ", "missing counter packets 0 ", "dport 9 counter packets 4 ":
-            check(words in counted, "%s: %s" % (words, counted))
-        b.ns.run("nft", "delete table ip f")
+
+def start_forward(b, family, source, to, dev):
+    """What x sends through the tunnel from this source goes on to that neighbour."""
+    b.start(family)
+    b.ns.sysctl("net.ipv4.ip_forward", 1)
+    b.ns.sysctl("net.ipv6.conf.all.forwarding", 1)
+    b.k.setkey("spdadd %s %s any -P in ipsec esp/tunnel/%s-%s/require;" % (source, to, b.src, b.dst))
+    b.ns.ip("neigh replace %s lladdr 02:00:00:00:00:77 dev %s" % (to, dev))
+    b.forward(1, source, to, InProtected=1)
+
+
+def redirects(ns):
+    """How many k has sent, by family."""
+    names, values = (x.split() for x in ns.read("/proc/net/snmp").splitlines() if x.startswith("Icmp:"))
+    table = dict(line.split() for line in ns.read("/proc/net/snmp6").splitlines())
+    return {4: int(dict(zip(names, values))["OutRedirects"]), 6: int(table["Icmp6OutRedirects"])}
 
 
 def unasked(tap, b):
     """What the stack does not do to packets out of a tunnel, because of the tag or without it."""
-    with tap.case("forwarded to where it came from: nobody is told of a shorter way"):
-        b.start()
-        b.ns.sysctl("net.ipv4.ip_forward", 1)
-        b.k.setkey("spdadd 10.0.0.64/26 10.0.0.128/26 any -P in ipsec esp/tunnel/%s-%s/require;" %
-                   (b.src, b.dst))
-        b.ns.ip("neigh replace 10.0.0.130 lladdr 02:00:00:00:00:78 dev eth0",
-                "neigh replace 10.0.0.70 lladdr 02:00:00:00:00:79 dev eth0")
-        inner = ip4("10.0.0.70", "10.0.0.130", UDP, udp("10.0.0.70", "10.0.0.130", 9, 9, fill(60, OPEN)))
-        with Moves(b.k, InProtected=1):
-            b.push(b.packet(b.seq + 1, inner=inner), arrive=0)
-        with Moves(b.k, InProtected=4, InShort=4):
-            b.push(*[b.packet(b.seq + 2 + i, inner=inner) for i in range(4)], arrive=0)
-        b.seq += 5
-        names, values = (x.split() for x in b.ns.read("/proc/net/snmp").splitlines() if x.startswith("Icmp:"))
-        equal(dict(zip(names, values))["OutRedirects"], "0", "redirects")
+    for family, source, to in ((4, "10.0.0.70", "10.0.0.130"), (6, "fd00::70", "fd00::130")):
+        with tap.case("IPv%d, forwarded to where it came from: nobody is told of a shorter way" % family):
+            start_forward(b, family, source, to, "eth0")
+            b.ns.ip("neigh replace %s lladdr 02:00:00:00:00:79 dev eth0" % source)
+            b.forward(4, source, to)
+            equal(redirects(b.ns), {4: 0, 6: 0}, "redirects")
     with tap.case("a strict reverse path filter lets inner sources lie anywhere"):
         b.start()
         b.k.setkey("spdadd 10.9.0.0/16 %s any -P in ipsec esp/tunnel/%s-%s/require;" %
