@@ -20,7 +20,7 @@
 /** enum kipsec_alg_kind - how an algorithm is used by ESP */
 enum kipsec_alg_kind {
 	KIPSEC_ALG_AUTH,	/* a hash that makes an ICV */
-	KIPSEC_ALG_BLOCK,	/* a block cipher with a random IV (CBC), or null */
+	KIPSEC_ALG_BLOCK,	/* a block cipher (CBC), or null */
 	KIPSEC_ALG_COUNTER,	/* a counter mode: key ends in a nonce, IV counts */
 	KIPSEC_ALG_AEAD,	/* both at once; key ends in a salt, IV counts */
 	KIPSEC_ALG_COMP,	/* IPComp */

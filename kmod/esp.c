@@ -12,8 +12,10 @@
  *
  * The IV of counter modes and AEADs is the sequence number, mixed with a random
  * salt of the SA: it never repeats within an SA, and an operator who loads the
- * same manual keys again after a reboot does not start the same IVs again. The
- * IV of CBC is random, as CBC needs it.
+ * same manual keys again after a reboot does not start the same IVs again. That of
+ * CBC must not be foreseen either. It is the same number, encrypted (NIST SP 800-38A,
+ * appendix C): the cipher finds it where the IV belongs, as the first block of a text
+ * whose IV is zero, and leaves the IV there.
  */
 #include <linux/ip.h>
 #include <linux/random.h>
@@ -35,8 +37,8 @@
  * @ivlen: bytes of IV in a packet
  * @icvlen: bytes of ICV
  * @block: padding goes up to a multiple of this, a power of two, at least 4
- * @counter_iv: the IV counts; else it is random
- * @salt: of counting IVs
+ * @counter_iv: the IV counts; else that number is encrypted
+ * @salt: of the number, and what follows it in a longer block
  */
 struct kipsec_esp_sa {
 	struct kipsec_cipher	cipher;
@@ -44,7 +46,7 @@ struct kipsec_esp_sa {
 	u8			icvlen;
 	u8			block;
 	bool			counter_iv;
-	__be64			salt;
+	__be64			salt[2];
 };
 
 #define ESP_HEADER	sizeof(struct ip_esp_hdr)
@@ -73,7 +75,7 @@ static int esp_init(struct kipsec_sa *sa)
 	esp->block = max(4, alg ? alg->block : 1);
 	esp->counter_iv = aead || (alg && alg->kind == KIPSEC_ALG_COUNTER);
 	esp->icvlen = aead ? sa->enc->icvlen : sa->auth ? sa->auth->icvlen : 0;
-	get_random_bytes(&esp->salt, sizeof(esp->salt));
+	get_random_bytes(esp->salt, sizeof(esp->salt));
 	/* Nothing would vouch for the half that is not sent. */
 	err = sa->esn && !esp->icvlen ? -EINVAL :
 	      kipsec_choice_cipher(&esp->cipher, sa, sa->enc, sa->auth, sa->esn);
@@ -115,21 +117,26 @@ static unsigned int esp_inner_max(const struct kipsec_sa *sa, bool tunnel,
 	       (tunnel ? 0 : ip);
 }
 
-static void esp_set_iv(struct kipsec_job *job, const struct kipsec_esp_sa *esp,
-		       u8 *iv)
+/* How many bytes of it does the cipher make? They stand before the text. */
+static unsigned int esp_set_iv(struct kipsec_job *job,
+			       const struct kipsec_esp_sa *esp, u8 *iv)
 {
+	__be64 block[] = { cpu_to_be64(job->seq) ^ esp->salt[0], esp->salt[1] };
+
 	if (esp->counter_iv) {
-		__be64 n = cpu_to_be64(job->seq) ^ esp->salt;
-
-		memcpy(iv, &n, sizeof(n));
-		memcpy(job->iv, &n, sizeof(n));
-	} else if (esp->ivlen) {
-		u64 *r = (u64 *)job->iv;
-
-		r[0] = get_random_u64();
-		r[1] = get_random_u64();
-		memcpy(iv, job->iv, esp->ivlen);
+		memcpy(iv, block, sizeof(block[0]));
+		memcpy(job->iv, block, sizeof(block[0]));
+		return 0;
 	}
+	if (!esp->ivlen)
+		return 0;
+	if (unlikely(job->text)) {
+		job->text -= esp->ivlen;
+		iv = job->text;
+	}
+	memcpy(iv, block, esp->ivlen);
+	memset(job->iv, 0, sizeof(job->iv));
+	return esp->ivlen;
 }
 
 /*
@@ -155,7 +162,7 @@ static int esp_output(struct kipsec_job *job)
 	struct kipsec_sa *sa = job->sa;
 	struct kipsec_esp_sa *esp = sa->xf_data;
 	unsigned int clen, pad, tail, head = ESP_HEADER + esp->ivlen;
-	unsigned int udp = kipsec_natt_room(sa);
+	unsigned int made, udp = kipsec_natt_room(sa);
 	struct ip_esp_hdr *esph;
 	int payload = kipsec_payload_len(job), err;
 	u8 next, *trailer;
@@ -184,8 +191,9 @@ static int esp_output(struct kipsec_job *job)
 	esph = (struct ip_esp_hdr *)skb_transport_header(job->skb);
 	esph->spi = sa->id.spi;
 	esph->seq_no = htonl((u32)job->seq);
-	esp_set_iv(job, esp, esph->enc_data);
-	return kipsec_crypt(job, &esp->cipher, true, (u8 *)esph, head, clen);
+	made = esp_set_iv(job, esp, esph->enc_data);
+	return kipsec_crypt(job, &esp->cipher, true, (u8 *)esph, head - made,
+			    clen + made);
 }
 
 static int in_fail(struct kipsec_job *job, enum kipsec_reason reason)

@@ -92,7 +92,8 @@ static bool packet_plain(const struct sk_buff *skb)
 /*
  * Room without moving a long packet: it changes its memory for some of the same size,
  * takes its headers along, and the cipher, which writes every byte of the rest
- * anyway, reads it where it was. What the packet has left is for the next one.
+ * anyway, reads it where it was, perhaps with a block before it. What the packet has
+ * left is for the next one.
  */
 static bool packet_leave(struct kipsec_job *job, unsigned int head,
 			 unsigned int tail)
@@ -105,6 +106,7 @@ static bool packet_leave(struct kipsec_job *job, unsigned int head,
 
 	head = ALIGN(head, sizeof(u64));
 	if (!packet_plain(skb) || skb_tailroom(skb) < (int)tail ||
+	    skb_headroom(skb) < KIPSEC_MAX_IV ||
 	    head + skb->len + tail > size || !job_spare(job, size))
 		return false;
 	text = skb->data;

@@ -220,8 +220,8 @@ static inline bool kipsec_crypt_apart(const struct kipsec_cipher *c)
  * @job: with @iv set, and @seq with ESN
  * @c: the cipher of @job->sa
  * @enc: encrypt (the ICV is appended behind) or decrypt and verify
- * @data: associated data (SPI, sequence number, IV), then text; on decryption
- *	followed by the ICV
+ * @data: associated data (SPI, sequence number, perhaps an IV), then text; on
+ *	decryption followed by the ICV
  * @assoc: bytes of associated data
  * @len: bytes of text; on decryption ICV included
  *

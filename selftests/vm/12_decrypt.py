@@ -100,6 +100,17 @@ class Sample:
                 equal(inner[9:10] + inner[12:20], bytes((17, 10, 1, 0, 1, 10, 2, 0, 1)), "header")
             self.check_udp(inner[20:], size)
 
+    def check_made_ivs(self):
+        """Sequence numbers, mixed with what only this SA knows, encrypted with its key."""
+        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+        key = algorithms.AES(bytes.fromhex(self.sa.algs[0].key))
+        open_block = Cipher(key, modes.ECB()).decryptor().update
+        blocks = [int.from_bytes(open_block(p.payload[8:24]), "big") for p in self.packets]
+        salt = blocks[0] ^ 1 << 64
+        equal([b ^ salt for b in blocks], [n << 64 for n in range(1, len(blocks) + 1)],
+              "numbers in the IVs")
+        check(salt >> 64 and salt & (1 << 64) - 1, "no salt")
+
     def uat(self):
         enc, hash_ = self.sa.algs
         fields = ["IPv4", K, X, "%#x" % self.sa.spi, self.tshark, "0x" + enc.key if enc.key else "",
@@ -170,6 +181,10 @@ def decrypt(tap):
             if not s.scapy:
                 raise Skip("scapy has no " + s.sa.algs[0].name)
             s.open_scapy()
+    for s in samples:
+        if s.name.split()[1].startswith("aes-cbc"):
+            with tap.case("IVs: " + s.name):
+                s.check_made_ivs()
     rows = open_tshark([s for s in samples if s.tshark])
     for s in samples:
         with tap.case("tshark: " + s.name):
