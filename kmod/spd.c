@@ -96,54 +96,6 @@ static struct kipsec_classifier *class_of(struct kipsec_spd *spd,
 	return &spd->class[side_of(dir)][family == AF_INET6];
 }
 
-static struct kipsec_policy *policy_of(struct kipsec_rule *rule)
-{
-	return rule ? container_of(rule, struct kipsec_policy, rule) : NULL;
-}
-
-struct kipsec_policy *kipsec_spd_ask_out(struct kipsec_net *kn,
-					 const struct kipsec_flow *fl,
-					 struct kipsec_spd_flow *f)
-{
-	/* Pairs with the release in spd_changed(). */
-	unsigned long gen = smp_load_acquire(&kn->spd->gen);
-	struct kipsec_policy *pol;
-
-	RCU_LOCKDEP_WARN(!rcu_read_lock_held(),
-			 "SPD look-up outside of an RCU section");
-
-	pol = policy_of(kipsec_classifier_lookup(class_of(kn->spd,
-							  KIPSEC_DIR_OUT,
-							  fl->family), fl));
-	if (f) {
-		f->found[0] = pol;
-		kipsec_spd_flow_set(f, fl, gen);
-	}
-	return pol;
-}
-
-void kipsec_spd_ask_in(struct kipsec_net *kn, const struct kipsec_flow *fl,
-		       struct kipsec_spd_flow *f,
-		       struct kipsec_policy *found[KIPSEC_SLOTS])
-{
-	/* Pairs with the release in spd_changed(). */
-	unsigned long gen = smp_load_acquire(&kn->spd->gen);
-	struct kipsec_rule *rule[KIPSEC_SLOTS];
-	unsigned int i;
-
-	RCU_LOCKDEP_WARN(!rcu_read_lock_held(),
-			 "SPD look-up outside of an RCU section");
-
-	kipsec_classifier_lookup_slots(class_of(kn->spd, KIPSEC_DIR_IN,
-						fl->family), fl, rule);
-	for (i = 0; i < KIPSEC_SLOTS; i++)
-		found[i] = policy_of(rule[i]);
-	if (f) {
-		memcpy(f->found, found, sizeof(f->found));
-		kipsec_spd_flow_set(f, fl, gen);
-	}
-}
-
 /* What was remembered of flows is to be asked again. */
 static void spd_changed(struct kipsec_net *kn)
 {
@@ -191,7 +143,7 @@ struct kipsec_policy *kipsec_spd_find(struct kipsec_net *kn,
 
 	lockdep_assert_held(&kn->cfg);
 
-	return policy_of(kipsec_classifier_find(class_of(kn->spd, dir,
+	return kipsec_policy_of(kipsec_classifier_find(class_of(kn->spd, dir,
 							 sel->family),
 						sel, same_policy, &who));
 }
@@ -387,15 +339,22 @@ static bool policy_over(const struct kipsec_policy *pol, u64 *next)
 static void unlink_policy(struct kipsec_net *kn, struct kipsec_policy *pol)
 {
 	struct kipsec_spd *spd = kn->spd;
+	struct kipsec_classifier *class = class_of(spd, pol->dir,
+						   pol->sel.family);
 
-	kipsec_classifier_remove(class_of(spd, pol->dir, pol->sel.family),
-				 &pol->rule);
+	kipsec_classifier_remove(class, &pol->rule);
 	rb_erase(&pol->in_order, &spd->in_order);
 	/* finds nothing if a replacement has taken the place */
 	rhashtable_remove_fast(&spd->by_id, &pol->by_id, by_id_params);
 	kipsec_deadline_set(kn, &pol->deadline, 0);
 	WRITE_ONCE(spd->count, spd->count - 1);
 	kipsec_spd_glance_gone(kn, pol);
+	spd_changed(kn);
+	if (class->count)
+		return;
+	/* Keys may lose bits only where no answer but "none" has yet been given. */
+	kipsec_spd_view_init(&spd->view[side_of(pol->dir)]
+				       [pol->sel.family == AF_INET6]);
 	spd_changed(kn);
 }
 
@@ -574,7 +533,7 @@ unsigned int kipsec_spd_flush(struct kipsec_net *kn)
 int kipsec_spd_init(struct kipsec_net *kn)
 {
 	struct kipsec_spd *spd = kzalloc(sizeof(*spd), GFP_KERNEL);
-	unsigned int dir;
+	unsigned int side, ip6;
 	int err;
 
 	if (!spd)
@@ -584,12 +543,13 @@ int kipsec_spd_init(struct kipsec_net *kn)
 		kfree(spd);
 		return err;
 	}
-	for (dir = KIPSEC_DIR_IN; dir <= KIPSEC_DIR_OUT; dir++) {
-		kipsec_classifier_init(class_of(spd, dir, AF_INET), AF_INET,
-				       get_random_u64());
-		kipsec_classifier_init(class_of(spd, dir, AF_INET6), AF_INET6,
-				       get_random_u64());
-	}
+	for (side = 0; side < KIPSEC_SIDES; side++)
+		for (ip6 = 0; ip6 < 2; ip6++) {
+			kipsec_classifier_init(&spd->class[side][ip6],
+					       ip6 ? AF_INET6 : AF_INET,
+					       get_random_u64());
+			kipsec_spd_view_init(&spd->view[side][ip6]);
+		}
 	spd->gen = 1;		/* of no entry of an empty table */
 	spd->in_order = RB_ROOT;
 	spd->last_reqid = KIPSEC_REQID_MAX;

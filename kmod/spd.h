@@ -117,13 +117,21 @@ struct kipsec_policy {
 	struct kipsec_request	req[];
 };
 
+/** kipsec_policy_of() - whose rule this is; NULL of NULL */
+static inline struct kipsec_policy *kipsec_policy_of(struct kipsec_rule *rule)
+{
+	return rule ? container_of(rule, struct kipsec_policy, rule) : NULL;
+}
+
 /**
  * struct kipsec_spd_view - of one side and family
  * @glance: (r) which addresses any policy may be for; NULL: all
- * @changes: since it was made anew
+ * @any: bits that policies compare, see spd_flow.h
+ * @changes: since @glance was made anew
  */
 struct kipsec_spd_view {
 	struct kipsec_glance __rcu	*glance;
+	struct kipsec_flow		any;
 	unsigned int			changes;
 };
 
@@ -183,6 +191,9 @@ static inline bool kipsec_spd_glance6(const struct kipsec_net *kn,
 	return !g || kipsec_glance_get(g, kipsec_ends6(addr));
 }
 
+/** kipsec_spd_view_init() - no policy compares anything but the family */
+void kipsec_spd_view_init(struct kipsec_spd_view *view);
+
 /** kipsec_spd_glance_come() - a policy is about to be linked; @cfg held */
 void kipsec_spd_glance_come(struct kipsec_net *kn,
 			    const struct kipsec_policy *pol);
@@ -213,6 +224,13 @@ static inline bool kipsec_policy_meant(const struct kipsec_policy *pol,
 	return kipsec_policy_meant_slow(pol, fl);
 }
 
+static inline const struct kipsec_flow *
+kipsec_spd_any(const struct kipsec_spd *spd, enum kipsec_side side,
+	       const struct kipsec_flow *fl)
+{
+	return &spd->view[side][fl->family == AF_INET6].any;
+}
+
 /** kipsec_spd_ask_out() - kipsec_spd_lookup_out() of a flow that is not remembered */
 struct kipsec_policy *kipsec_spd_ask_out(struct kipsec_net *kn,
 					 const struct kipsec_flow *fl,
@@ -234,12 +252,14 @@ void kipsec_spd_ask_in(struct kipsec_net *kn, const struct kipsec_flow *fl,
 static inline struct kipsec_policy *
 kipsec_spd_lookup_out(struct kipsec_net *kn, const struct kipsec_flow *fl)
 {
+	struct kipsec_flow key KIPSEC_NOT_ZEROED;
 	struct kipsec_spd *spd = kn->spd;
-	struct kipsec_spd_flow *f = kipsec_spd_flow(READ_ONCE(spd->flows),
-						    KIPSEC_SIDE_OUT, fl);
+	struct kipsec_spd_flow *f;
 
+	kipsec_spd_flow_key(&key, fl, kipsec_spd_any(spd, KIPSEC_SIDE_OUT, fl));
+	f = kipsec_spd_flow(READ_ONCE(spd->flows), KIPSEC_SIDE_OUT, &key);
 	if (likely(f && f->gen == READ_ONCE(spd->gen) &&
-		   kipsec_spd_flow_is(f, fl)))
+		   kipsec_spd_flow_is(f, &key)))
 		return f->found[0];
 	return kipsec_spd_ask_out(kn, fl, f);
 }
@@ -257,12 +277,14 @@ static inline void kipsec_spd_lookup_in(struct kipsec_net *kn,
 					const struct kipsec_flow *fl,
 					struct kipsec_policy *found[KIPSEC_SLOTS])
 {
+	struct kipsec_flow key KIPSEC_NOT_ZEROED;
 	struct kipsec_spd *spd = kn->spd;
-	struct kipsec_spd_flow *f = kipsec_spd_flow(READ_ONCE(spd->flows),
-						    KIPSEC_SIDE_IN, fl);
+	struct kipsec_spd_flow *f;
 
+	kipsec_spd_flow_key(&key, fl, kipsec_spd_any(spd, KIPSEC_SIDE_IN, fl));
+	f = kipsec_spd_flow(READ_ONCE(spd->flows), KIPSEC_SIDE_IN, &key);
 	if (likely(f && f->gen == READ_ONCE(spd->gen) &&
-		   kipsec_spd_flow_is(f, fl))) {
+		   kipsec_spd_flow_is(f, &key))) {
 		found[0] = f->found[0];
 		found[1] = f->found[1];
 		return;

@@ -9,6 +9,12 @@
  * raises after it is made, so one that counts names policies that no grace period has
  * yet been waited for.
  *
+ * Flows that no policy tells apart are one: a key has only those bits that some
+ * policy of its side and family has compared (kipsec_spd_view.any). Bits are added
+ * before the policy can be found, and read once more after a search, so what was
+ * found depends on no other bits than the key has. Keys made with fewer bits before
+ * stay good, for more bits only tell more apart.
+ *
  * It is read and written with softirqs off only, lest an entry be half of one flow
  * and half of another; whoever asks with softirqs on asks the classifier.
  */
@@ -28,7 +34,7 @@ struct kipsec_policy;
 
 /**
  * struct kipsec_spd_flow - one flow, in one cache line
- * @key: the flow
+ * @key: of the flow
  * @gen: for which @found holds; 0 never does
  * @found: policies; of output there is one
  */
@@ -44,44 +50,63 @@ struct kipsec_spd_flows {
 };
 
 /**
+ * kipsec_spd_flow_key() - what policies can tell of a flow
+ * @key: is filled in; a flow itself
+ * @fl: the flow
+ * @any: bits that policies compare; all of the family among them
+ */
+static inline void kipsec_spd_flow_key(struct kipsec_flow *key,
+				       const struct kipsec_flow *fl,
+				       const struct kipsec_flow *any)
+{
+	key->d[0] = fl->d[0] & READ_ONCE(any->d[0]);
+	key->d[1] = fl->d[1] & READ_ONCE(any->d[1]);
+	if (fl->family != AF_INET6)
+		return;
+	key->d[2] = fl->d[2] & READ_ONCE(any->d[2]);
+	key->d[3] = fl->d[3] & READ_ONCE(any->d[3]);
+	key->d[4] = fl->d[4] & READ_ONCE(any->d[4]);
+}
+
+/**
  * kipsec_spd_flow() - the place of a flow
  * @flows: of the namespace; NULL as long as it has no policies
  * @side: of the policies
- * @fl: the flow
+ * @key: of the flow
  *
  * Return: the place, whatever stands in it, or NULL if there is none for us.
  */
 static inline struct kipsec_spd_flow *
 kipsec_spd_flow(struct kipsec_spd_flows __percpu *flows, unsigned int side,
-		const struct kipsec_flow *fl)
+		const struct kipsec_flow *key)
 {
-	u64 mix = fl->d[0] + fl->d[1] * GOLDEN_RATIO_64;
+	u64 mix = key->d[0] + key->d[1] * GOLDEN_RATIO_64;
 
 	if (unlikely(!softirq_count() || !flows))
 		return NULL;
-	if (fl->family == AF_INET6)
-		mix ^= fl->d[2] ^ fl->d[3] ^ fl->d[4];
+	if (key->family == AF_INET6)
+		mix ^= key->d[2] ^ key->d[3] ^ key->d[4];
 	return &this_cpu_ptr(flows)->flow[side][hash_64(mix, KIPSEC_FLOWS_SHIFT)];
 }
 
 /** kipsec_spd_flow_is() - is it this flow that stands there? */
 static inline bool kipsec_spd_flow_is(const struct kipsec_spd_flow *f,
-				      const struct kipsec_flow *fl)
+				      const struct kipsec_flow *key)
 {
-	u64 differ = (f->key[0] ^ fl->d[0]) | (f->key[1] ^ fl->d[1]);
+	u64 differ = (f->key[0] ^ key->d[0]) | (f->key[1] ^ key->d[1]);
 
-	if (fl->family == AF_INET6)
-		differ |= (f->key[2] ^ fl->d[2]) | (f->key[3] ^ fl->d[3]) |
-			  (f->key[4] ^ fl->d[4]);
+	if (key->family == AF_INET6)
+		differ |= (f->key[2] ^ key->d[2]) | (f->key[3] ^ key->d[3]) |
+			  (f->key[4] ^ key->d[4]);
 	return !differ;
 }
 
 /** kipsec_spd_flow_set() - it stands there now; @f->found is filled in */
 static inline void kipsec_spd_flow_set(struct kipsec_spd_flow *f,
-				       const struct kipsec_flow *fl,
+				       const struct kipsec_flow *key,
 				       unsigned long gen)
 {
-	memcpy(f->key, fl->d, kipsec_flow_words(fl->family) * sizeof(u32));
+	memcpy(f->key, key->d, kipsec_flow_words(key->family) * sizeof(u32));
 	f->gen = gen;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * spd_glance.c - keeps the tables of glance.h in step with the policies (floor 2).
+ * spd_glance.c - keeps in step with the policies what spares packets a search: the
+ * tables of glance.h, and by which bits spd_flow.h tells flows apart (floor 2).
  *
  * Writers hold kipsec_net.cfg. A bit is set before its policy can be found. A policy
  * that goes leaves its bit, as others may have it, too. So a table is made anew when
@@ -142,6 +143,29 @@ static void glance_replace(struct kipsec_spd_view *view,
 		kvfree_rcu(old, rcu);
 }
 
+void kipsec_spd_view_init(struct kipsec_spd_view *view)
+{
+	const struct kipsec_flow family = { .family = 0xff };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(view->any.d); i++)
+		WRITE_ONCE(view->any.d[i], family.d[i]);
+}
+
+/* Flows are told apart by what @pol compares, too. */
+static void compare_also(struct kipsec_spd_view *view,
+			 const struct kipsec_policy *pol)
+{
+	struct kipsec_flow key, mask;
+	unsigned int i;
+
+	kipsec_selector_compile(&pol->sel, &key, &mask);
+	for (i = 0; i < ARRAY_SIZE(mask.d); i++)
+		WRITE_ONCE(view->any.d[i], view->any.d[i] | mask.d[i]);
+	/* Who finds @pol sees them. */
+	smp_wmb();
+}
+
 void kipsec_spd_glance_come(struct kipsec_net *kn,
 			    const struct kipsec_policy *pol)
 {
@@ -151,6 +175,7 @@ void kipsec_spd_glance_come(struct kipsec_net *kn,
 	struct kipsec_ends prefix = prefix_of(pol);
 
 	lockdep_assert_held(&kn->cfg);
+	compare_also(view, pol);
 	view->changes++;
 	if (g && has_all(prefix, g->common) && n < g->room) {
 		kipsec_glance_set(g, ends_of(pol));

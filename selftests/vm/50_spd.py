@@ -207,6 +207,21 @@ def inbound(tap, lab, k):
     case("a fragment in clear is dropped", [policy()],
          [ip4(X, K, UDP, udp4(X, K, 9, 4000, bytes(72))[:40], ident=77, flags=1),
           ip4(X, K, UDP, bytes(40), ident=77, offset=40)], [], InClear=1)
+    with tap.case("in: ports are told apart as soon as a policy does, and no longer"):
+        line = Kipsec.policy_line
+        k.setkey("flush; spdflush;")
+        for change, sport, arrives in (
+                (line(policy("none")), 9, True), ("", 11, True),
+                (line(policy("discard", proto="udp", sport="11", prio="1")), 11, False),
+                ("", 9, True), ("", 12, True), ("", 11, False),
+                ("spddelete %s[11] %s udp -P in;" % (X, K), 11, True), ("", 9, True),
+                ("spdflush;" + line(policy("discard")), 9, False), ("", 11, False),
+                ("spdflush;" + line(policy("discard", proto="udp", sport="9")), 11, True),
+                ("", 9, False), ("", 11, True)):
+            if change:
+                k.setkey(change)
+            injector.send(clear(sport))
+            equal(u.all(2, 0.15), [b"clear"] * arrives, "received from %d, %s" % (sport, change))
     u.close()
 
 
