@@ -10,6 +10,7 @@
  *	-D NS -d ADDR	receiver's
  *	-n N		how many datagrams, or bytes
  *	-l LEN		udp: length of the IP packet (64)
+ *	-f N		udp, IPv4: to so many addresses from ADDR on, all over them
  *
  * The addresses say which IP it is; both are of one family.
  *
@@ -48,8 +49,8 @@
 static struct {
 	const char *from_ns, *from, *to_ns, *to;
 	unsigned long n;
-	unsigned int len;
-} opt = { "A", "10.1.0.2", "B", "10.3.0.2", 2000, 64 };
+	unsigned int len, flows;
+} opt = { "A", "10.1.0.2", "B", "10.3.0.2", 2000, 64, 1 };
 
 static char buf[65536];
 
@@ -182,21 +183,35 @@ static bool sink_await(int s, unsigned int n)
 	return true;
 }
 
-static bool send_all(int from, int sink, const union address *to,
-		     unsigned int n)
+/* Where the datagrams of a batch go: each to another address than those before. */
+static void next_flows(union address *to, unsigned int first)
+{
+	static unsigned int turn;
+	unsigned int i;
+
+	for (i = 0; i < BATCH; i++)
+		to[i].ip4.sin_addr.s_addr =
+			htonl(first + turn++ * 7919UL % opt.flows);
+}
+
+static bool send_all(int from, int sink, unsigned int n)
 {
 	struct iovec data = { buf, opt.len - headers() };
 	unsigned int base = sink_count(sink), sent = 0, i;
 	struct mmsghdr msg[BATCH] = { };
+	union address to[BATCH], first = address(opt.to, PORT);
 	int k;
 
 	for (i = 0; i < BATCH; i++) {
-		msg[i].msg_hdr.msg_name = (void *)to;
+		to[i] = first;
+		msg[i].msg_hdr.msg_name = &to[i];
 		msg[i].msg_hdr.msg_namelen = address_size();
 		msg[i].msg_hdr.msg_iov = &data;
 		msg[i].msg_hdr.msg_iovlen = 1;
 	}
 	while (sent < n) {
+		if (opt.flows > 1)
+			next_flows(to, ntohl(first.ip4.sin_addr.s_addr));
 		k = sendmmsg(from, msg, n - sent < BATCH ? n - sent : BATCH, 0);
 		if (k <= 0)
 			die("send");
@@ -210,7 +225,6 @@ static bool send_all(int from, int sink, const union address *to,
 
 static void udp(const char *label)
 {
-	union address to = address(opt.to, PORT);
 	int sink, from, room = 1 << 24;
 	unsigned int before;
 
@@ -219,7 +233,7 @@ static void udp(const char *label)
 	enter(opt.from_ns);
 	from = bound_socket(SOCK_DGRAM, opt.from, 5555);
 	setsockopt(from, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
-	if (!send_all(from, sink, &to, WARM_UP)) {
+	if (!send_all(from, sink, WARM_UP)) {
 		/* no region, but the end of it: the report counts them */
 		MARK(MARK_BEGIN);
 		MARK(MARK_END);
@@ -228,7 +242,7 @@ static void udp(const char *label)
 	}
 	before = sink_count(sink);
 	MARK(MARK_BEGIN);
-	send_all(from, sink, &to, opt.n);
+	send_all(from, sink, opt.n);
 	MARK(MARK_END);
 	report(label, "packet", opt.n, sink_count(sink) - before);
 }
@@ -327,7 +341,7 @@ int main(int argc, char **argv)
 	int o;
 
 	optind = 2;
-	while ((o = getopt(argc, argv, "+S:s:D:d:n:l:")) != -1)
+	while ((o = getopt(argc, argv, "+S:s:D:d:n:l:f:")) != -1)
 		switch (o) {
 		case 'S': opt.from_ns = optarg; break;
 		case 's': opt.from = optarg; break;
@@ -335,6 +349,7 @@ int main(int argc, char **argv)
 		case 'd': opt.to = optarg; break;
 		case 'n': opt.n = strtoul(optarg, NULL, 0); break;
 		case 'l': opt.len = strtoul(optarg, NULL, 0); break;
+		case 'f': opt.flows = strtoul(optarg, NULL, 0); break;
 		default: return 2;
 		}
 	if (optind >= argc || opt.len < headers() || opt.len > sizeof(buf))
