@@ -30,7 +30,7 @@ ROUNDS = int(os.environ.get("KIPSEC_LIFE_ROUNDS", "20" if DEBUG else "100"))
 
 
 class Blaster:
-    """UDP both ways without pause, errors ignored: what policy does is its business."""
+    """UDP both ways all the time, errors ignored: what policy does is its business."""
 
     def __init__(self, lab):
         self.stop = False
@@ -56,7 +56,7 @@ class Blaster:
             except OSError:
                 pass
             if n % 16 == 0:
-                time.sleep(0.002)
+                time.sleep(0.01)
 
     def end(self):
         self.stop = True
