@@ -39,8 +39,12 @@ lint: deps-lint deps-build
 demo: deps-vm deps-test deps-build
 	scripts/demo
 
+# KERNELS="6.12 sid": on these only, and nothing that runs here
 check: deps-build deps-vm deps-test deps-kernels
-	scripts/check
+	scripts/check $(KERNELS:%=-k %)
+
+check-unit: deps-build deps-vm deps-test
+	scripts/check -u
 
 check-debug: deps-build deps-vm deps-test deps-debug
 	scripts/check -k debug
@@ -60,6 +64,7 @@ help:
 	@echo 'make tools_install    setkey and the manuals (PREFIX, DESTDIR)'
 	@echo 'make demo             two gateways in a virtual machine, watched'
 	@echo 'make check            unit tests, and the self-tests on every kernel'
+	@echo 'make check-unit       the unit tests, and those of the programs'
 	@echo 'make check-debug      the self-tests on a kernel with all checkers'
 	@echo 'make lint             every check of the sources'
 	@echo 'make bench            cost per packet, beside the kernel'\''s own IPsec'
@@ -69,4 +74,4 @@ help:
 	@echo 'scripts/check -h      single tests, single kernels'
 	@echo 'scripts/vm -h         a command, or a shell, in a virtual machine'
 
-.PHONY: all module tools modules_install tools_install clean lint demo check check-debug bench guard help
+.PHONY: all module tools modules_install tools_install clean lint demo check check-unit check-debug bench guard help

@@ -33,6 +33,8 @@ K, X, KNET, XNET, PORT = "10.0.0.1", "10.0.0.2", "10.1.0.1", "10.2.0.1", 4000
 ENDS = {"transport": (K, X), "tunnel": (KNET, XNET)}
 OUT, BACK = 0x1701, 0x1702
 IPIP = 4
+# There one family does: the code is the same.
+DEBUG = os.environ.get("KIPSEC_SUITE") == "debug"
 RANDOM = random.Random(17)
 
 
@@ -368,7 +370,7 @@ def control(tap, b):
             areas = 3 * (int(f.read().split("-")[-1]) + 1)
         b.k.setkey("flush; spdflush;")
         has_memory(0)
-        for _ in range(3):
+        for _ in range(1 if DEBUG else 3):
             for i in range(20):
                 b.k.setkey("add %s %s ipcomp %#x -C deflate;" % (K, X, 0x2000 + i))
                 has_memory(areas)
@@ -470,7 +472,7 @@ def tests(tap):
     with pair(ipv6=True) as lab:
         b = Bench(lab)
         tap.on_failure[:] = [b.k.state, b.x.state]
-        for v in (V4, V6):
+        for v in (V6,) if DEBUG else (V4, V6):
             interop(tap, b, v)
             tcp(tap, b, v)
         streams(tap, b)
