@@ -117,25 +117,33 @@ static unsigned int esp_inner_max(const struct kipsec_sa *sa, bool tunnel,
 	       (tunnel ? 0 : ip);
 }
 
-/* How many bytes of it does the cipher make? They stand before the text. */
-static unsigned int esp_set_iv(struct kipsec_job *job,
-			       const struct kipsec_esp_sa *esp, u8 *iv)
+/* The cipher finds the number, followed by salt, where the text begins. */
+static noinline void esp_ask_iv(struct kipsec_job *job, const struct kipsec_esp_sa *esp,
+		       u8 *iv, __be64 number)
 {
-	__be64 block[] = { cpu_to_be64(job->seq) ^ esp->salt[0], esp->salt[1] };
+	__be64 block[] = { number, esp->salt[1] };
 
-	if (esp->counter_iv) {
-		memcpy(iv, block, sizeof(block[0]));
-		memcpy(job->iv, block, sizeof(block[0]));
-		return 0;
-	}
-	if (!esp->ivlen)
-		return 0;
 	if (unlikely(job->text)) {
 		job->text -= esp->ivlen;
 		iv = job->text;
 	}
 	memcpy(iv, block, esp->ivlen);
 	memset(job->iv, 0, sizeof(job->iv));
+}
+
+/* How many bytes of it does the cipher make? */
+static unsigned int esp_set_iv(struct kipsec_job *job,
+			       const struct kipsec_esp_sa *esp, u8 *iv)
+{
+	__be64 number = cpu_to_be64(job->seq) ^ esp->salt[0];
+
+	if (esp->counter_iv) {
+		memcpy(iv, &number, sizeof(number));
+		memcpy(job->iv, &number, sizeof(number));
+		return 0;
+	}
+	if (esp->ivlen)
+		esp_ask_iv(job, esp, iv, number);
 	return esp->ivlen;
 }
 

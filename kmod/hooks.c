@@ -178,7 +178,7 @@ static inline bool out_own_copy(const struct sk_buff *skb)
 	       skb_rtable(skb)->rt_flags & (RTCF_BROADCAST | RTCF_MULTICAST);
 }
 
-static unsigned int
+static __always_inline unsigned int
 out_protect(struct kipsec_net *kn, struct sk_buff *skb,
 	    const struct nf_hook_state *state, struct kipsec_policy *pol,
 	    const struct kipsec_flow *fl)
@@ -210,9 +210,9 @@ out_protect(struct kipsec_net *kn, struct sk_buff *skb,
 	return stolen(err);
 }
 
-static unsigned int out_judge(struct kipsec_net *kn, struct sk_buff *skb,
-			      const struct nf_hook_state *state,
-			      const struct kipsec_flow *fl)
+static __always_inline unsigned int
+out_judge(struct kipsec_net *kn, struct sk_buff *skb,
+	  const struct nf_hook_state *state, const struct kipsec_flow *fl)
 {
 	struct kipsec_policy *pol = kipsec_spd_lookup_out(kn, fl);
 

@@ -295,8 +295,9 @@ static void set_cb(struct sk_buff *skb)
 }
 
 /* The same, and the tag is left off if it can be. */
-static unsigned int check_here(struct kipsec_net *kn, struct kipsec_sa *sa,
-			       struct sk_buff *skb, struct kipsec_policy **pol)
+static __always_inline unsigned int
+check_here(struct kipsec_net *kn, struct kipsec_sa *sa, struct sk_buff *skb,
+	   struct kipsec_policy **pol)
 {
 	struct kipsec_policy *found[KIPSEC_SLOTS] KIPSEC_NOT_ZEROED;
 	bool known;
@@ -312,8 +313,9 @@ static unsigned int check_here(struct kipsec_net *kn, struct kipsec_sa *sa,
 	return known ? KIPSEC_REASON_MAX : check_asked(kn, sa, skb, found, pol);
 }
 
-static bool clear_here(struct kipsec_net *kn, struct kipsec_sa *sa,
-		       struct sk_buff *skb)
+static __always_inline bool clear_here(struct kipsec_net *kn,
+				       struct kipsec_sa *sa,
+				       struct sk_buff *skb)
 {
 	struct kipsec_policy *pol = NULL;
 	unsigned int reason;

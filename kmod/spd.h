@@ -224,13 +224,6 @@ static inline bool kipsec_policy_meant(const struct kipsec_policy *pol,
 	return kipsec_policy_meant_slow(pol, fl);
 }
 
-static inline const struct kipsec_flow *
-kipsec_spd_any(const struct kipsec_spd *spd, enum kipsec_side side,
-	       const struct kipsec_flow *fl)
-{
-	return &spd->view[side][fl->family == AF_INET6].any;
-}
-
 /** kipsec_spd_ask_out() - kipsec_spd_lookup_out() of a flow that is not remembered */
 struct kipsec_policy *kipsec_spd_ask_out(struct kipsec_net *kn,
 					 const struct kipsec_flow *fl,
@@ -241,6 +234,20 @@ void kipsec_spd_ask_in(struct kipsec_net *kn, const struct kipsec_flow *fl,
 		       struct kipsec_spd_flow *f,
 		       struct kipsec_policy *found[KIPSEC_SLOTS]);
 
+/* What is remembered of a flow, or NULL; @f is where it is to stand, if anywhere. */
+static __always_inline struct kipsec_spd_flow *
+kipsec_spd_recall(const struct kipsec_spd *spd, enum kipsec_side side,
+		  const struct kipsec_flow *fl, struct kipsec_spd_flow **f,
+		  bool ip6)
+{
+	struct kipsec_flow key KIPSEC_NOT_ZEROED;
+
+	kipsec_spd_flow_key(&key, fl, &spd->view[side][ip6].any, ip6);
+	*f = kipsec_spd_flow(READ_ONCE(spd->flows), side, &key, ip6);
+	return likely(*f && (*f)->gen == READ_ONCE(spd->gen) &&
+		      kipsec_spd_flow_is(*f, &key, ip6)) ? *f : NULL;
+}
+
 /**
  * kipsec_spd_lookup_out() - the policy that applies to a flow on output
  * @kn: the namespace
@@ -249,19 +256,15 @@ void kipsec_spd_ask_in(struct kipsec_net *kn, const struct kipsec_flow *fl,
  * Context: RCU read side, any context; cheaper with BH off. Return: the policy,
  * valid in this RCU section, or NULL if none applies.
  */
-static inline struct kipsec_policy *
+static __always_inline struct kipsec_policy *
 kipsec_spd_lookup_out(struct kipsec_net *kn, const struct kipsec_flow *fl)
 {
-	struct kipsec_flow key KIPSEC_NOT_ZEROED;
-	struct kipsec_spd *spd = kn->spd;
-	struct kipsec_spd_flow *f;
+	struct kipsec_spd_flow *f, *known;
 
-	kipsec_spd_flow_key(&key, fl, kipsec_spd_any(spd, KIPSEC_SIDE_OUT, fl));
-	f = kipsec_spd_flow(READ_ONCE(spd->flows), KIPSEC_SIDE_OUT, &key);
-	if (likely(f && f->gen == READ_ONCE(spd->gen) &&
-		   kipsec_spd_flow_is(f, &key)))
-		return f->found[0];
-	return kipsec_spd_ask_out(kn, fl, f);
+	known = fl->family == AF_INET6 ?
+		kipsec_spd_recall(kn->spd, KIPSEC_SIDE_OUT, fl, &f, true) :
+		kipsec_spd_recall(kn->spd, KIPSEC_SIDE_OUT, fl, &f, false);
+	return known ? known->found[0] : kipsec_spd_ask_out(kn, fl, f);
 }
 
 /**
@@ -273,23 +276,21 @@ kipsec_spd_lookup_out(struct kipsec_net *kn, const struct kipsec_flow *fl)
  *
  * Context: as above.
  */
-static inline void kipsec_spd_lookup_in(struct kipsec_net *kn,
-					const struct kipsec_flow *fl,
-					struct kipsec_policy *found[KIPSEC_SLOTS])
+static __always_inline void
+kipsec_spd_lookup_in(struct kipsec_net *kn, const struct kipsec_flow *fl,
+		     struct kipsec_policy *found[KIPSEC_SLOTS])
 {
-	struct kipsec_flow key KIPSEC_NOT_ZEROED;
-	struct kipsec_spd *spd = kn->spd;
-	struct kipsec_spd_flow *f;
+	struct kipsec_spd_flow *f, *known;
 
-	kipsec_spd_flow_key(&key, fl, kipsec_spd_any(spd, KIPSEC_SIDE_IN, fl));
-	f = kipsec_spd_flow(READ_ONCE(spd->flows), KIPSEC_SIDE_IN, &key);
-	if (likely(f && f->gen == READ_ONCE(spd->gen) &&
-		   kipsec_spd_flow_is(f, &key))) {
-		found[0] = f->found[0];
-		found[1] = f->found[1];
+	known = fl->family == AF_INET6 ?
+		kipsec_spd_recall(kn->spd, KIPSEC_SIDE_IN, fl, &f, true) :
+		kipsec_spd_recall(kn->spd, KIPSEC_SIDE_IN, fl, &f, false);
+	if (unlikely(!known)) {
+		kipsec_spd_ask_in(kn, fl, f, found);
 		return;
 	}
-	kipsec_spd_ask_in(kn, fl, f, found);
+	found[0] = known->found[0];
+	found[1] = known->found[1];
 }
 
 /** kipsec_policy_used() - the data path applied @pol to a packet; RCU */

@@ -14,17 +14,19 @@ static const struct kipsec_classifier *class_of(const struct kipsec_spd *spd,
 	return &spd->class[side][fl->family == AF_INET6];
 }
 
-/* @f is to say what was found for @fl under @gen. */
+/* @f is to say, under @gen, what was found for @fl and stands there already. */
 static void remember(struct kipsec_spd *spd, enum kipsec_side side,
 		     const struct kipsec_flow *fl, struct kipsec_spd_flow *f,
 		     unsigned long gen)
 {
+	bool ip6 = fl->family == AF_INET6;
 	struct kipsec_flow key;
 
 	/* Pairs with compare_also(): bits of all policies that were met. */
 	smp_rmb();
-	kipsec_spd_flow_key(&key, fl, kipsec_spd_any(spd, side, fl));
-	kipsec_spd_flow_set(f, &key, gen);
+	kipsec_spd_flow_key(&key, fl, &spd->view[side][ip6].any, ip6);
+	memcpy(f->key, key.d, kipsec_flow_words(fl->family) * sizeof(u32));
+	f->gen = gen;
 }
 
 struct kipsec_policy *kipsec_spd_ask_out(struct kipsec_net *kn,

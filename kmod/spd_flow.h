@@ -21,6 +21,7 @@
 #ifndef _KIPSEC_SPD_FLOW_H
 #define _KIPSEC_SPD_FLOW_H
 
+#include <linux/bitops.h>
 #include <linux/hash.h>
 #include <linux/percpu.h>
 #include <linux/preempt.h>
@@ -49,23 +50,27 @@ struct kipsec_spd_flows {
 	struct kipsec_spd_flow	flow[2][1 << KIPSEC_FLOWS_SHIFT];
 };
 
+/*
+ * The family is known where they are used, and told: so that the compiler makes one
+ * straight way for each.
+ */
+
 /**
  * kipsec_spd_flow_key() - what policies can tell of a flow
  * @key: is filled in; a flow itself
  * @fl: the flow
  * @any: bits that policies compare; all of the family among them
+ * @ip6: the family
  */
-static inline void kipsec_spd_flow_key(struct kipsec_flow *key,
-				       const struct kipsec_flow *fl,
-				       const struct kipsec_flow *any)
+static __always_inline void kipsec_spd_flow_key(struct kipsec_flow *key,
+						const struct kipsec_flow *fl,
+						const struct kipsec_flow *any,
+						bool ip6)
 {
-	key->d[0] = fl->d[0] & READ_ONCE(any->d[0]);
-	key->d[1] = fl->d[1] & READ_ONCE(any->d[1]);
-	if (fl->family != AF_INET6)
-		return;
-	key->d[2] = fl->d[2] & READ_ONCE(any->d[2]);
-	key->d[3] = fl->d[3] & READ_ONCE(any->d[3]);
-	key->d[4] = fl->d[4] & READ_ONCE(any->d[4]);
+	unsigned int i, n = (ip6 ? KIPSEC_FLOW_WORDS6 : KIPSEC_FLOW_WORDS4) / 2;
+
+	for (i = 0; i < n; i++)
+		key->d[i] = fl->d[i] & READ_ONCE(any->d[i]);
 }
 
 /**
@@ -73,41 +78,34 @@ static inline void kipsec_spd_flow_key(struct kipsec_flow *key,
  * @flows: of the namespace; NULL as long as it has no policies
  * @side: of the policies
  * @key: of the flow
+ * @ip6: the family
  *
  * Return: the place, whatever stands in it, or NULL if there is none for us.
  */
-static inline struct kipsec_spd_flow *
+static __always_inline struct kipsec_spd_flow *
 kipsec_spd_flow(struct kipsec_spd_flows __percpu *flows, unsigned int side,
-		const struct kipsec_flow *key)
+		const struct kipsec_flow *key, bool ip6)
 {
-	u64 mix = key->d[0] + key->d[1] * GOLDEN_RATIO_64;
+	u64 mix = key->d[0] ^ rol64(key->d[1], 16);
 
 	if (unlikely(!softirq_count() || !flows))
 		return NULL;
-	if (key->family == AF_INET6)
-		mix ^= key->d[2] ^ key->d[3] ^ key->d[4];
+	if (ip6)
+		mix ^= key->d[2] ^ rol64(key->d[3], 16) ^ key->d[4];
 	return &this_cpu_ptr(flows)->flow[side][hash_64(mix, KIPSEC_FLOWS_SHIFT)];
 }
 
 /** kipsec_spd_flow_is() - is it this flow that stands there? */
-static inline bool kipsec_spd_flow_is(const struct kipsec_spd_flow *f,
-				      const struct kipsec_flow *key)
+static __always_inline bool kipsec_spd_flow_is(const struct kipsec_spd_flow *f,
+					       const struct kipsec_flow *key,
+					       bool ip6)
 {
 	u64 differ = (f->key[0] ^ key->d[0]) | (f->key[1] ^ key->d[1]);
 
-	if (key->family == AF_INET6)
+	if (ip6)
 		differ |= (f->key[2] ^ key->d[2]) | (f->key[3] ^ key->d[3]) |
 			  (f->key[4] ^ key->d[4]);
 	return !differ;
-}
-
-/** kipsec_spd_flow_set() - it stands there now; @f->found is filled in */
-static inline void kipsec_spd_flow_set(struct kipsec_spd_flow *f,
-				       const struct kipsec_flow *key,
-				       unsigned long gen)
-{
-	memcpy(f->key, key->d, kipsec_flow_words(key->family) * sizeof(u32));
-	f->gen = gen;
 }
 
 #endif /* _KIPSEC_SPD_FLOW_H */
