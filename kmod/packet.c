@@ -417,36 +417,40 @@ static int pop_tunnel(struct sk_buff *skb, u8 next, const struct kipsec_sa *sa)
 	return 0;
 }
 
-/*
- * The outer header becomes the packet's own again. With IPv6 its extension
- * headers belong to it, up to the transform's. There may have been a UDP header in
- * between, which is forgotten.
- */
-static noinline int pop_transport(struct sk_buff *skb, u8 next)
+/* The first @len bytes of the outer header stand before the payload. */
+static __always_inline void *pull_header(struct sk_buff *skb, unsigned int len,
+					 unsigned int transport)
 {
-	int len = skb_transport_header(skb) - skb_network_header(skb);
-	struct ipv6hdr *ip6;
-	struct iphdr *iph;
+	void *to = skb->data - len;
 
-	if (!kipsec_is_ip6(skb))
-		len = ip_hdrlen(skb);
-	else if (skb_network_header(skb)[IP6CB(skb)->nhoff] == IPPROTO_UDP)
-		len -= sizeof(struct udphdr);
-	move_header(skb->data - len, skb_network_header(skb), len);
+	move_header(to, skb_network_header(skb), len);
 	__skb_push(skb, len);
 	skb_reset_network_header(skb);
-	skb_set_transport_header(skb, kipsec_ip_header(kipsec_is_ip6(skb) ?
-						       AF_INET6 : AF_INET));
-	if (kipsec_is_ip6(skb)) {
-		ip6 = ipv6_hdr(skb);
-		((u8 *)ip6)[IP6CB(skb)->nhoff] = next;
-		ip6->payload_len = htons(skb->len - sizeof(*ip6));
-		return 0;
-	}
-	iph = ip_hdr(skb);
+	skb_set_transport_header(skb, transport);
+	return to;
+}
+
+static noinline int pop_transport4(struct sk_buff *skb, u8 next)
+{
+	struct iphdr *iph = pull_header(skb, ip_hdrlen(skb), sizeof(*iph));
+
 	iph->protocol = next;
 	iph->tot_len = htons(skb->len);
 	set_checksum(iph);
+	return 0;
+}
+
+/* Extension headers up to the transform's belong to it. */
+static noinline int pop_transport6(struct sk_buff *skb, u8 next)
+{
+	int len = skb_transport_header(skb) - skb_network_header(skb);
+	struct ipv6hdr *ip6;
+
+	if (skb_network_header(skb)[IP6CB(skb)->nhoff] == IPPROTO_UDP)
+		len -= sizeof(struct udphdr);
+	ip6 = pull_header(skb, len, sizeof(*ip6));
+	((u8 *)ip6)[IP6CB(skb)->nhoff] = next;
+	ip6->payload_len = htons(skb->len - sizeof(*ip6));
 	return 0;
 }
 
@@ -462,5 +466,10 @@ int kipsec_pop(struct sk_buff *skb, u8 next, const struct kipsec_sa *sa)
 	/* An SA of no stated mode takes an inner IP header for a tunnel. */
 	if (inner && sa->mode != KIPSEC_MODE_TRANSPORT)
 		return pop_tunnel(skb, next, sa);
-	return pop_transport(skb, next);
+	/*
+	 * The outer header becomes the packet's own again. There may have been a UDP
+	 * header in between, which is forgotten.
+	 */
+	return kipsec_is_ip6(skb) ? pop_transport6(skb, next) :
+				    pop_transport4(skb, next);
 }
