@@ -118,8 +118,9 @@ static unsigned int esp_inner_max(const struct kipsec_sa *sa, bool tunnel,
 }
 
 /* The cipher finds the number, followed by salt, where the text begins. */
-static noinline void esp_ask_iv(struct kipsec_job *job, const struct kipsec_esp_sa *esp,
-		       u8 *iv, __be64 number)
+static noinline void esp_ask_iv(struct kipsec_job *job,
+				const struct kipsec_esp_sa *esp, u8 *iv,
+				__be64 number)
 {
 	__be64 block[] = { number, esp->salt[1] };
 

@@ -140,12 +140,13 @@ struct kipsec_policy *kipsec_spd_find(struct kipsec_net *kn,
 				      const struct kipsec_selector *sel)
 {
 	struct identity who = { dir, sel };
+	struct kipsec_rule *rule;
 
 	lockdep_assert_held(&kn->cfg);
 
-	return kipsec_policy_of(kipsec_classifier_find(class_of(kn->spd, dir,
-							 sel->family),
-						sel, same_policy, &who));
+	rule = kipsec_classifier_find(class_of(kn->spd, dir, sel->family), sel,
+				      same_policy, &who);
+	return kipsec_policy_of(rule);
 }
 
 struct kipsec_policy *kipsec_spd_find_id(struct kipsec_net *kn, u32 id)

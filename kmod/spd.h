@@ -191,7 +191,7 @@ static inline bool kipsec_spd_glance6(const struct kipsec_net *kn,
 	return !g || kipsec_glance_get(g, kipsec_ends6(addr));
 }
 
-/** kipsec_spd_view_init() - no policy compares anything but the family */
+/** kipsec_spd_view_init() - no policy is left, none compares but the family; @cfg */
 void kipsec_spd_view_init(struct kipsec_spd_view *view);
 
 /** kipsec_spd_glance_come() - a policy is about to be linked; @cfg held */
@@ -243,6 +243,8 @@ kipsec_spd_recall(const struct kipsec_spd *spd, enum kipsec_side side,
 	struct kipsec_flow key KIPSEC_NOT_ZEROED;
 
 	kipsec_spd_flow_key(&key, fl, &spd->view[side][ip6].any, ip6);
+	/* Pairs with kipsec_spd_view_init(): fewer bits, then another generation. */
+	smp_rmb();
 	*f = kipsec_spd_flow(READ_ONCE(spd->flows), side, &key, ip6);
 	return likely(*f && (*f)->gen == READ_ONCE(spd->gen) &&
 		      kipsec_spd_flow_is(*f, &key, ip6)) ? *f : NULL;

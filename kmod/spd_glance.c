@@ -5,10 +5,10 @@
  *
  * Writers hold kipsec_net.cfg. A bit is set before its policy can be found. A policy
  * that goes leaves its bit, as others may have it, too. So a table is made anew when
- * it is full, when a policy compares fewer bits than it hashes, and after as many changes as
- * there are policies: to add or to remove one costs the same however many there are.
- * Where a table would be of no use, or could not be had, there is none, and packets
- * go to the classifier.
+ * it is full, when a policy compares fewer bits than it hashes, and after as many
+ * changes as there are policies: to add or to remove one costs the same however many
+ * there are. Where a table would be of no use, or could not be had, there is none, and
+ * packets go to the classifier.
  */
 #include <linux/random.h>
 #include <linux/slab.h>
@@ -148,6 +148,8 @@ void kipsec_spd_view_init(struct kipsec_spd_view *view)
 	const struct kipsec_flow family = { .family = 0xff };
 	unsigned int i;
 
+	/* Who sees it sees that no answer given to more bits counts any more. */
+	smp_wmb();
 	for (i = 0; i < ARRAY_SIZE(view->any.d); i++)
 		WRITE_ONCE(view->any.d[i], family.d[i]);
 }
