@@ -26,7 +26,7 @@ from ipsec import SA, Kipsec, Moves, Policy, transport, tunnel  # noqa: E402
 from ktap import Skip, check, equal, run                        # noqa: E402
 from netns import pair                                          # noqa: E402
 from traffic import Udp                                         # noqa: E402
-from wire import ESP, OPEN, UDP, Injector, fill, ip4, ip6, udp  # noqa: E402
+from wire import ESP, ICMP6, OPEN, UDP, Injector, fill, ip4, ip6, udp  # noqa: E402
 
 ENDS = {4: ("10.0.0.2", "10.0.0.1"), 6: ("fd00::2", "fd00::1")}     # source, destination
 PORT = 4000
@@ -82,7 +82,7 @@ class Bench:
         if wanted < len(packets):
             equal(self.udp[self.family].all(1, 0.1), [], "datagrams more")
 
-    def send(self, n, short=True, **kw):
+    def send(self, n, short=True, arrive=None, **kw):
         """n packets in order; they go the short way, or none of them does (None: whatever).
 
         A route may change meanwhile (IPv6 has timers), and then the next one goes the long way.
@@ -91,18 +91,16 @@ class Bench:
         self.seq += n
         before = self.k.counters()["InShort"]
         with Moves(self.k, InProtected=n):
-            self.push(*packets)
+            self.push(*packets, arrive=arrive)
         went = self.k.counters()["InShort"] - before
         if short is not None:
             check(max(n - 1, 1) <= went <= n if short else went == 0,
                   "%d of %d packets went the short way" % (went, n))
 
-    def forward(self, n, source, to, **moves):
+    def forward(self, n, source, to, short=True):
         """n packets from and to others."""
         inner = HEADER[self.family](source, to, UDP, udp(source, to, 9, 9, fill(60, OPEN)))
-        with Moves(self.k, **(moves or {"InProtected": n, "InShort": n})):
-            self.push(*[self.packet(self.seq + 1 + i, inner=inner) for i in range(n)], arrive=0)
-        self.seq += n
+        self.send(n, short, arrive=0, inner=inner)
 
     @contextmanager
     def refused(self, **moves):
@@ -129,6 +127,16 @@ class Bench:
         now = self.snmp()
         return {k: now[k] - before[k] for k in now}
 
+    def same_snmp(self, n):
+        """By either way. Now and then neighbour discovery comes in between: once more."""
+        for _ in range(3):
+            short = self.snmp_of(n)
+            with looking(self):
+                long = self.snmp_of(n, short=False)
+            if short == long:
+                return
+        equal(long, short, "long way")
+
 
 def taken(tap, b):
     for family, mode in ((4, "tunnel"), (4, "transport"), (6, "tunnel"), (6, "transport")):
@@ -136,9 +144,7 @@ def taken(tap, b):
             b.start(family, mode)
             b.send(20)
         with tap.case("IPv%d, %s: the stack counts as by the long way" % (family, mode)):
-            short = b.snmp_of(10)
-            with looking(b):
-                equal(b.snmp_of(10, short=False), short, "long way")
+            b.same_snmp(10)
 
 
 def holds(tap, b):
@@ -242,7 +248,7 @@ def looking(b, kind=socket.SOCK_DGRAM, proto=3):
 
 
 def captured(sock):
-    """Protocols of the IP packets that it got from the wire."""
+    """Protocols of the IP packets that it got from the wire, without neighbour discovery."""
     got = []
     sock.settimeout(0.2)
     try:
@@ -251,7 +257,7 @@ def captured(sock):
             if kind != 4:
                 got.append(data[9] if data[0] >> 4 == 4 else data[6])
     except TimeoutError:
-        return got
+        return [proto for proto in got if proto != ICMP6]
 
 
 def rps(b, mask):
@@ -340,7 +346,7 @@ def start_forward(b, family, source, to, dev):
     b.ns.sysctl("net.ipv6.conf.all.forwarding", 1)
     b.k.setkey("spdadd %s %s any -P in ipsec esp/tunnel/%s-%s/require;" % (source, to, b.src, b.dst))
     b.ns.ip("neigh replace %s lladdr 02:00:00:00:00:77 dev %s" % (to, dev))
-    b.forward(1, source, to, InProtected=1)
+    b.forward(1, source, to, short=None)
 
 
 def redirects(ns):
