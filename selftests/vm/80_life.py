@@ -26,7 +26,7 @@ K, X = "10.0.0.1", "10.0.0.2"
 KO = os.path.join(os.environ.get("KIPSEC_MODDIR", ""), "kipsec.ko")
 # The debug kernel is ten times slower, and looks closer.
 DEBUG = os.path.exists("/sys/kernel/debug/kmemleak")
-ROUNDS = int(os.environ.get("KIPSEC_LIFE_ROUNDS", "20" if DEBUG else "100"))
+ROUNDS = int(os.environ.get("KIPSEC_LIFE_ROUNDS", "10" if DEBUG else "100"))
 
 
 class Blaster:
