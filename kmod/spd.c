@@ -340,22 +340,17 @@ static bool policy_over(const struct kipsec_policy *pol, u64 *next)
 static void unlink_policy(struct kipsec_net *kn, struct kipsec_policy *pol)
 {
 	struct kipsec_spd *spd = kn->spd;
-	struct kipsec_classifier *class = class_of(spd, pol->dir,
-						   pol->sel.family);
 
-	kipsec_classifier_remove(class, &pol->rule);
+	kipsec_classifier_remove(class_of(spd, pol->dir, pol->sel.family),
+				 &pol->rule);
 	rb_erase(&pol->in_order, &spd->in_order);
 	/* finds nothing if a replacement has taken the place */
 	rhashtable_remove_fast(&spd->by_id, &pol->by_id, by_id_params);
 	kipsec_deadline_set(kn, &pol->deadline, 0);
 	WRITE_ONCE(spd->count, spd->count - 1);
-	kipsec_spd_glance_gone(kn, pol);
+	/* With the last policy, keys lose bits: between two generations. */
 	spd_changed(kn);
-	if (class->count)
-		return;
-	/* Keys may lose bits only where no answer but "none" has yet been given. */
-	kipsec_spd_view_init(&spd->view[side_of(pol->dir)]
-				       [pol->sel.family == AF_INET6]);
+	kipsec_spd_glance_gone(kn, pol);
 	spd_changed(kn);
 }
 

@@ -201,4 +201,6 @@ void kipsec_spd_glance_gone(struct kipsec_net *kn,
 		return;
 	view->changes = 0;
 	glance_replace(view, n ? glance_make(kn, pol, false) : NULL);
+	if (!n)
+		kipsec_spd_view_init(view);
 }

@@ -33,7 +33,7 @@ K, X, KNET, XNET, PORT = "10.0.0.1", "10.0.0.2", "10.1.0.1", "10.2.0.1", 4000
 ENDS = {"transport": (K, X), "tunnel": (KNET, XNET)}
 OUT, BACK = 0x1701, 0x1702
 IPIP = 4
-# There one family does: the code is the same.
+# On the debug kernel one family does: the code is the same.
 DEBUG = os.environ.get("KIPSEC_SUITE") == "debug"
 RANDOM = random.Random(17)
 
