@@ -2,8 +2,8 @@
 /*
  * alg.c - the one table of algorithms (floor 1, pure).
  *
- * Order is the order in which REGISTER lists them and ACQUIRE proposes them:
- * what one should use first, what remains for old peers last.
+ * Order is the order in which REGISTER lists them: what one should use first, what
+ * remains for old peers last.
  */
 #ifdef __KERNEL__
 #include <linux/build_bug.h>

@@ -3,7 +3,7 @@
  * proc.c - what people look at in /proc/net (floor 5).
  *
  * kipsec_stat has one "name value" a line; names and meanings are the list in
- * reason.h. kipsec_pmtu has the path MTU of each SA that learned one, and
+ * reasons.inc. kipsec_pmtu has the path MTU of each SA that learned one, and
  * kipsec_engines what serves each SA.
  */
 #include <linux/proc_fs.h>

@@ -143,7 +143,8 @@ void set_flag(struct command *c, const char *name)
 	else if (!strcmp(name, "nocyclic-seq"))
 		c->flags &= ~SADB_X_EXT_CYCSEQ;
 	else
-		bad(c, "-f takes zero-pad, random-pad, seq-pad or nocyclic-seq, not \"%s\"", name);
+		bad(c, "-f takes zero-pad, random-pad, seq-pad, cyclic-seq or nocyclic-seq, "
+		    "not \"%s\"", name);
 }
 
 void set_mode(struct command *c, const char *name)
