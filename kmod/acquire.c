@@ -7,11 +7,14 @@
  * entry without it. The data path only adds; the worker tells key managers, and
  * sends what waited.
  *
- * Everything is bounded: entries in a namespace, packets of an entry. A packet
- * that is held keeps its socket's memory, so a sender who fills a queue is slowed
+ * Everything is bounded: entries in a namespace, packets of an entry, the memory of
+ * all that wait. A packet that is held keeps its socket's memory, so a sender who fills a queue is slowed
  * down as if by a device.
  */
+#include <linux/hashtable.h>
+#include <linux/jhash.h>
 #include <linux/random.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 #include <net/dst.h>
@@ -23,13 +26,18 @@
 
 #define MAX_ENTRIES	1024
 #define MAX_HELD	16	/* packets of an entry */
+#define MAX_BYTES	SZ_4M	/* of memory in a namespace: they may be long */
+#define WANT_BITS	7	/* of a table */
 
 /**
  * struct kipsec_acquires - of a namespace
  * @kn: the namespace
  * @lock: see above
  * @list: entries, oldest first
+ * @by_want: the same by what they want
+ * @seed: of its hash, for senders have a say in addresses
  * @n: how many
+ * @bytes: of memory that waiting packets take
  * @last_seq: of ACQUIREs
  * @listeners: sockets that have registered
  * @stopped: no more work is queued
@@ -39,7 +47,10 @@ struct kipsec_acquires {
 	struct kipsec_net	*kn;
 	spinlock_t		lock;	/* of the list and what is in it */
 	struct list_head	list;
+	DECLARE_HASHTABLE(by_want, WANT_BITS);
+	u32			seed;
 	unsigned int		n;
+	unsigned int		bytes;
 	u32			last_seq;
 	atomic_t		listeners;
 	bool			stopped;
@@ -98,8 +109,9 @@ static void drop_all(struct kipsec_net *kn, struct sk_buff_head *queue)
 }
 
 /*
- * Once more from the routing decision on. With @cfg held no policy goes while they
- * are under way: without it they would go in clear.
+ * Once more from the routing decision on, and from the device that brought them, if it
+ * still is there. With @cfg held no policy goes while they are under way: without it
+ * they would go in clear.
  */
 static void send_all(struct kipsec_net *kn, struct sk_buff_head *queue)
 {
@@ -109,6 +121,8 @@ static void send_all(struct kipsec_net *kn, struct sk_buff_head *queue)
 	while ((skb = __skb_dequeue(queue))) {
 		rcu_read_lock();
 		local_bh_disable();
+		skb->dev = skb->skb_iif ?
+			dev_get_by_index_rcu(kn->net, skb->skb_iif) : NULL;
 		dst_output(kn->net, skb->sk, skb);
 		local_bh_enable();
 		rcu_read_unlock();
@@ -118,6 +132,18 @@ static void send_all(struct kipsec_net *kn, struct sk_buff_head *queue)
 
 /* --- entries ------------------------------------------------------------- */
 
+/* What waits for an entry waits no more: to @queue. */
+static void take_held(struct kipsec_acquires *acqs, struct kipsec_acquire *acq,
+		      struct sk_buff_head *queue)
+{
+	struct sk_buff *skb;
+
+	lockdep_assert_held(&acqs->lock);
+	skb_queue_walk(&acq->held, skb)
+		acqs->bytes -= skb->truesize;
+	skb_queue_splice_tail_init(&acq->held, queue);
+}
+
 /* An entry ends: out of the list, with all that waits moved to @queue. */
 static void end_waiting(struct kipsec_acquires *acqs, struct kipsec_acquire *acq,
 			struct sk_buff_head *queue)
@@ -126,8 +152,9 @@ static void end_waiting(struct kipsec_acquires *acqs, struct kipsec_acquire *acq
 	lockdep_assert_held(&acqs->lock);
 	kipsec_deadline_set(acqs->kn, &acq->deadline, 0);
 	list_del(&acq->in_list);
+	hash_del(&acq->by_want);
 	acqs->n--;
-	skb_queue_splice_tail_init(&acq->held, queue);
+	take_held(acqs, acq, queue);
 	kfree(acq);
 }
 
@@ -146,12 +173,18 @@ static void overdue(struct kipsec_net *kn, struct kipsec_deadline *d)
 	drop_all(kn, &held);
 }
 
+static u32 want_hash(const struct kipsec_acquires *acqs,
+		     const struct kipsec_sa_want *want)
+{
+	return jhash(want, sizeof(*want), acqs->seed);
+}
+
 static struct kipsec_acquire *find(struct kipsec_acquires *acqs,
 				   const struct kipsec_sa_want *want)
 {
 	struct kipsec_acquire *acq;
 
-	list_for_each_entry(acq, &acqs->list, in_list) {
+	hash_for_each_possible(acqs->by_want, acq, by_want, want_hash(acqs, want)) {
 		if (!memcmp(&acq->want, want, sizeof(*want)))
 			return acq;
 	}
@@ -177,19 +210,23 @@ static struct kipsec_acquire *add(struct kipsec_acquires *acqs,
 	/* programs number their own requests from 1 on: far from there */
 	acq->seq = ++acqs->last_seq | 0x80000000;
 	list_add_tail(&acq->in_list, &acqs->list);
+	hash_add(acqs->by_want, &acq->by_want, want_hash(acqs, want));
 	acqs->n++;
 	kick(acqs);
 	return acq;
 }
 
-static int hold(struct kipsec_acquire *acq, struct sk_buff *skb)
+static int hold(struct kipsec_acquires *acqs, struct kipsec_acquire *acq,
+		struct sk_buff *skb)
 {
 	if (acq->refused)
 		return -EHOSTUNREACH;
 	if (!skb)
 		return 0;
-	if (skb_queue_len(&acq->held) >= MAX_HELD || !skb_dst_force(skb))
+	if (skb_queue_len(&acq->held) >= MAX_HELD ||
+	    acqs->bytes + skb->truesize > MAX_BYTES || !skb_dst_force(skb))
 		return -ENOBUFS;
+	acqs->bytes += skb->truesize;
 	__skb_queue_tail(&acq->held, skb);
 	return 0;
 }
@@ -204,7 +241,7 @@ int kipsec_acquire(struct kipsec_net *kn, const struct kipsec_sa_want *want,
 	spin_lock(&acqs->lock);
 	acq = find(acqs, want) ?: add(acqs, want, policy, priority);
 	if (acq)
-		err = hold(acq, skb);
+		err = hold(acqs, acq, skb);
 	spin_unlock(&acqs->lock);
 	return err;
 }
@@ -271,7 +308,7 @@ void kipsec_acquire_refuse(struct kipsec_net *kn, u32 seq)
 		if (acq->seq != seq)
 			continue;
 		acq->refused = true;
-		skb_queue_splice_tail_init(&acq->held, &held);
+		take_held(acqs, acq, &held);
 		break;
 	}
 	spin_unlock_bh(&acqs->lock);
@@ -359,6 +396,8 @@ int kipsec_acquire_init(struct kipsec_net *kn)
 	acqs->kn = kn;
 	spin_lock_init(&acqs->lock);
 	INIT_LIST_HEAD(&acqs->list);
+	hash_init(acqs->by_want);
+	acqs->seed = get_random_u32();
 	acqs->last_seq = get_random_u32();
 	INIT_WORK(&acqs->work, acquire_work);
 	kn->acquires = acqs;

@@ -18,6 +18,7 @@
 /**
  * struct kipsec_acquire - one wanted SA
  * @in_list: of all in the namespace
+ * @by_want: link in the table of @want
  * @deadline: when it is given up; @cfg
  * @want: what the policy's request asks for
  * @policy: number of the policy
@@ -30,6 +31,7 @@
  */
 struct kipsec_acquire {
 	struct list_head	in_list;
+	struct hlist_node	by_want;
 	struct kipsec_deadline	deadline;
 	struct kipsec_sa_want	want;
 	u32			policy;

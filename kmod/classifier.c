@@ -213,7 +213,8 @@ lookup_pairs(const struct kipsec_classifier *c, const struct kipsec_flow *fl,
 	const struct kipsec_rule_table *table = rcu_dereference(c->table);
 	const struct tuple_entry *e, *end;
 
-	if (!tuples)
+	/* Who meets the first rule on its way in may see one without the other. */
+	if (!tuples || !table)
 		return;
 	end = end_entry(tuples, pairs);
 	for (e = first_entry(tuples); e != end; e = next_entry(e, pairs)) {

@@ -141,6 +141,9 @@ int kipsec_pfkey_migrate(struct kipsec_pfkey_req *rq)
 	struct kipsec_selector sel;
 	int err;
 
+	/* What is told to all is no longer than the request. */
+	if (rq->msg.hdr->sadb_msg_len * 8 > KIPSEC_PFKEY_MAX)
+		return -EMSGSIZE;
 	err = kipsec_pfkey_parse_migrate(&xp, kipsec_pfkey_policy(&rq->msg));
 	if (err)
 		return err;

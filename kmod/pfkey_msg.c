@@ -183,11 +183,11 @@ static void put_selector(struct kipsec_pfkey_out *out,
 static void put_policy_current(struct kipsec_pfkey_out *out,
 			       const struct kipsec_policy *pol)
 {
-	struct kipsec_limit use = {
-		.addtime	= pol->created_real,
-		.usetime	= READ_ONCE(pol->last_used),
-	};
+	u64 last = READ_ONCE(pol->last_used);
+	struct kipsec_limit use = { .addtime = pol->created_real };
 
+	if (last)
+		use.usetime = ktime_get_real_seconds() - (kipsec_now() - last);
 	kipsec_pfkey_put_current(out, &use);
 }
 

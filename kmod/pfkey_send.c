@@ -64,14 +64,19 @@ static void enqueue(struct sock *sk, struct sk_buff *skb, bool secret)
 	sk->sk_data_ready(sk);
 }
 
+/* One message may overshoot the limit. */
+static bool has_room(const struct sock *sk)
+{
+	return atomic_read(&sk->sk_rmem_alloc) <= READ_ONCE(sk->sk_rcvbuf);
+}
+
 /*
  * Consumes @skb. Who does not read loses messages, and is not told: that is how
- * programs know it. One message may overshoot the limit.
+ * programs know it.
  */
 static void deliver(struct kipsec_net *kn, struct sock *sk, struct sk_buff *skb)
 {
-	if (skb && atomic_read(&sk->sk_rmem_alloc) <=
-		   READ_ONCE(sk->sk_rcvbuf)) {
+	if (skb && has_room(sk)) {
 		enqueue(sk, skb, false);
 		return;
 	}
@@ -147,6 +152,14 @@ void kipsec_pfkey_show(struct kipsec_net *kn, const void *data, size_t len)
 
 void kipsec_pfkey_send_secret(struct kipsec_pfkey_sock *ks, struct sk_buff *skb)
 {
-	kipsec_pfkey_show(kipsec_net(sock_net(&ks->sk)), skb->data, skb->len);
-	enqueue(&ks->sk, skb, true);
+	struct kipsec_net *kn = kipsec_net(sock_net(&ks->sk));
+	struct sock *sk = &ks->sk;
+
+	kipsec_pfkey_show(kn, skb->data, skb->len);
+	if (has_room(sk)) {
+		enqueue(sk, skb, true);
+		return;
+	}
+	kipsec_pfkey_wipe(skb);
+	kipsec_count(kn, KIPSEC_COUNT_PFKEY_LOST);
 }

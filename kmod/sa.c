@@ -66,8 +66,11 @@ static void sa_free(struct kipsec_sa *sa)
 	kfree_sensitive(sa->enc);
 	kfree(sa->driver);
 	kmem_cache_free(sa_cache, sa);
+	/* kipsec_sad_exit() waits for us before it frees @sad. */
+	rcu_read_lock();
 	if (atomic_dec_and_test(&sad->live))
 		wake_up(&sad->gone);
+	rcu_read_unlock();
 }
 
 static void sa_landed_work(struct work_struct *work)

@@ -122,7 +122,8 @@ void kipsec_sa_remember(struct kipsec_net *kn, struct kipsec_sa_cache *cache,
 
 	if (!spin_trylock(&sad->cache_lock))
 		return;
-	if (kn->sa_gen == gen) {
+	/* Of a packet that a cipher had for long it may have gone before. */
+	if (kn->sa_gen == gen && kipsec_sa_usable(sa)) {
 		rcu_assign_pointer(cache->sa, sa);
 		/* Pairs with the acquire in kipsec_sa_recall(). */
 		smp_store_release(&cache->gen, gen);
@@ -172,7 +173,9 @@ static void sad_enter(struct kipsec_net *kn, struct kipsec_sa *sa)
 	sa->listed = true;
 	kn->sad->count++;
 	kipsec_sad_changed(kn);
-	kipsec_sa_judge(kn, sa);
+	/* It may have taken so long to make that a limit is behind already. */
+	if (kipsec_sa_judge(kn, sa) != KIPSEC_LIFE_FRESH)
+		kipsec_deadline_set(kn, &sa->deadline, kipsec_now());
 }
 
 /* It is out of the tables: no reader finds it any more. */
@@ -202,6 +205,7 @@ int kipsec_sad_insert(struct kipsec_net *kn, struct kipsec_sa *sa)
 	err = rhashtable_insert_fast(&sad->by_id, &sa->by_id, id_params);
 	if (err) {
 		sad_unlink(sad, sa);
+		kipsec_sad_changed(kn);	/* senders may have found it */
 		return err;
 	}
 	sad_enter(kn, sa);
@@ -224,6 +228,7 @@ int kipsec_sad_replace(struct kipsec_net *kn, struct kipsec_sa *old,
 				      id_params);
 	if (err) {
 		sad_unlink(sad, new);
+		kipsec_sad_changed(kn);
 		return err;
 	}
 	sad_enter(kn, new);
@@ -244,10 +249,19 @@ void kipsec_sad_remove(struct kipsec_net *kn, struct kipsec_sa *sa)
 	sad_leave(kn, sa);
 }
 
+/* Nobody has the SA in hands any more, nor have ciphers packets of it. */
+static void sa_settle(struct kipsec_sa *sa)
+{
+	synchronize_rcu();
+	while (atomic_read(&sa->inflight) > 1)
+		usleep_range(1000, 2000);
+	synchronize_rcu();
+}
+
 /*
  * The SA stays the same, with its keys, its numbers and all that it has counted:
- * two SAs with the same key would use numbers twice. So it is taken out for a
- * grace period, in which packets wait or are dropped as if it were not there.
+ * two SAs with the same key would use numbers twice. So it is taken out until nobody
+ * works with it, and packets wait or are dropped as if it were not there.
  */
 int kipsec_sad_move(struct kipsec_net *kn, struct kipsec_sa *sa,
 		    const union kipsec_addr *src, const union kipsec_addr *dst,
@@ -266,7 +280,7 @@ int kipsec_sad_move(struct kipsec_net *kn, struct kipsec_sa *sa,
 	rhashtable_remove_fast(&sad->by_id, &sa->by_id, id_params);
 	kipsec_sad_part(sad, sa);
 	kipsec_sad_changed(kn);
-	synchronize_rcu();
+	sa_settle(sa);
 
 	sa->id = id;
 	sa->src = *src;
@@ -391,12 +405,11 @@ void kipsec_sad_forget_routes(struct kipsec_net *kn,
 	unsigned long serial;
 	struct kipsec_sa *sa;
 
-	mutex_lock(&kn->cfg);
+	rcu_read_lock();
 	xa_for_each(&kn->sad->by_serial, serial, sa) {
 		struct kipsec_way *way;
 		struct dst_entry *dst;
 
-		rcu_read_lock();
 		way = rcu_dereference(sa->way);
 		if (way && way->dst->dev == dev)
 			kipsec_way_free(unrcu_pointer(xchg(&sa->way, NULL)));
@@ -407,9 +420,9 @@ void kipsec_sad_forget_routes(struct kipsec_net *kn,
 		if (dst && unrcu_pointer(cmpxchg(&sa->dst, RCU_INITIALIZER(dst),
 						 NULL)) == dst)
 			dst_release(dst);
-		rcu_read_unlock();
+		cond_resched_rcu();
 	}
-	mutex_unlock(&kn->cfg);
+	rcu_read_unlock();
 }
 
 /* --- beginning and end --------------------------------------------------- */
@@ -463,7 +476,8 @@ void kipsec_sad_exit(struct kipsec_net *kn)
 	mutex_lock(&kn->cfg);
 	kipsec_sad_flush(kn, 0);
 	mutex_unlock(&kn->cfg);
-	/* The worker has been stopped; give its references back. */
+	/* The worker has been stopped; nobody adds to its list any more. */
+	synchronize_rcu();
 	llist_for_each_entry_safe(sa, next, llist_del_all(&sad->events), event)
 		kipsec_sa_put(sa);
 	/* Requests in crypto drivers end; then the last SA is freed. */

@@ -314,25 +314,13 @@ static int assign_reqids(struct kipsec_spd *spd, struct kipsec_policy *pol)
 
 /* Time */
 
-/* @last_used on the boot clock; a wall clock set back counts as use just now */
-static u64 used_at(const struct kipsec_policy *pol, u64 now)
-{
-	u64 last = READ_ONCE(pol->last_used);
-	u64 real = ktime_get_real_seconds();
-	u64 idle = real > last ? real - last : 0;
-
-	if (!last || idle > now - pol->created)
-		return pol->created;
-	return now - idle;
-}
-
 static bool policy_over(const struct kipsec_policy *pol, u64 *next)
 {
 	const struct kipsec_lifetime hard = { .hard = pol->lifetime.hard };
-	u64 now = kipsec_now();
+	u64 used = READ_ONCE(pol->last_used) ?: pol->created;
 
-	return kipsec_lifetime_by_time(&hard, pol->created, used_at(pol, now),
-				       now, true, next) == KIPSEC_LIFE_HARD;
+	return kipsec_lifetime_by_time(&hard, pol->created, used, kipsec_now(),
+				       true, next) == KIPSEC_LIFE_HARD;
 }
 
 /* Coming and going */
@@ -365,7 +353,7 @@ static int populate(struct kipsec_net *kn, enum kipsec_side side)
 
 	/* Without memory for it, flows are not remembered; it stays to the end. */
 	if (!spd->flows)
-		WRITE_ONCE(spd->flows, alloc_percpu(struct kipsec_spd_flows));
+		smp_store_release(&spd->flows, alloc_percpu(struct kipsec_spd_flows));
 	if (!side_empty(spd, side) || !report_populated)
 		return 0;
 	return report_populated(kn, side, true);
@@ -485,8 +473,9 @@ int kipsec_spd_insert(struct kipsec_net *kn, struct kipsec_policy *pol,
 		depopulate(kn);
 		return err;
 	}
-	/* cannot be over before its first second is; tells when it will */
-	policy_over(pol, &next);
+	/* One that moved may be over already. */
+	if (policy_over(pol, &next))
+		next = kipsec_now();
 	kipsec_deadline_set(kn, &pol->deadline, next);
 	if (old)
 		kipsec_spd_remove(kn, old);
@@ -571,6 +560,7 @@ void kipsec_spd_exit(struct kipsec_net *kn)
 		kipsec_classifier_destroy(class_of(spd, dir, AF_INET));
 		kipsec_classifier_destroy(class_of(spd, dir, AF_INET6));
 	}
+	kipsec_spd_glance_exit(spd);
 	rhashtable_destroy(&spd->by_id);
 	free_percpu(spd->flows);
 	kn->spd = NULL;

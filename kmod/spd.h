@@ -86,7 +86,7 @@ struct kipsec_request {
  * @action: (c) enum kipsec_action
  * @nreq: (c) number of @req; 0 with PROTECT means: let pass
  * @id: (c) unique, id & 7 == dir
- * @last_used: wall-clock seconds of the last match
+ * @last_used: kipsec_now() of the last match, or 0
  * @used_tick: the tick in which that was noted
  * @in_order: (m) place in the tree of (dir, priority, order), for dumps
  * @by_id: (m) link of the table by id
@@ -202,6 +202,9 @@ void kipsec_spd_glance_come(struct kipsec_net *kn,
 void kipsec_spd_glance_gone(struct kipsec_net *kn,
 			    const struct kipsec_policy *pol);
 
+/** kipsec_spd_glance_exit() - no reader is left; of a first policy that failed */
+void kipsec_spd_glance_exit(struct kipsec_spd *spd);
+
 /** kipsec_policy_meant_slow() - the same, for addresses that may be special */
 bool kipsec_policy_meant_slow(const struct kipsec_policy *pol,
 			      const struct kipsec_flow *fl);
@@ -303,7 +306,7 @@ static inline void kipsec_policy_used(struct kipsec_policy *pol)
 	if (likely(READ_ONCE(pol->used_tick) == tick))
 		return;
 	WRITE_ONCE(pol->used_tick, tick);
-	WRITE_ONCE(pol->last_used, ktime_get_real_seconds());
+	WRITE_ONCE(pol->last_used, kipsec_now());
 }
 
 /** kipsec_policy_alloc() - zeroed, for @nreq requests; kfree() before insertion */

@@ -189,6 +189,15 @@ void kipsec_spd_glance_come(struct kipsec_net *kn,
 	}
 }
 
+void kipsec_spd_glance_exit(struct kipsec_spd *spd)
+{
+	unsigned int side, ip6;
+
+	for (side = 0; side < KIPSEC_SIDES; side++)
+		for (ip6 = 0; ip6 < 2; ip6++)
+			kvfree(rcu_access_pointer(spd->view[side][ip6].glance));
+}
+
 void kipsec_spd_glance_gone(struct kipsec_net *kn,
 			    const struct kipsec_policy *pol)
 {

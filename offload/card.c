@@ -55,7 +55,7 @@ static DEFINE_SPINLOCK(abandoned_lock);
  * struct kipsec_card - a card's part in one SA
  * @refs: the lane's, and one for each request
  * @lock: of what follows
- * @lane: of the SA; gone when no request has a packet any more
+ * @lane: of the SA; when no request has a packet any more, NULL, under cards_lock
  * @all: link of cards, until it is freed
  * @owner: module of the driver
  * @tfm: keyed; NULL when it had to be given back
@@ -433,14 +433,11 @@ static void card_watch(struct timer_list *timer)
 
 /* --- cards that go ---------------------------------------------------------- */
 
-/* No request of it is left, if that can be had in time. */
-static bool card_idle(struct kipsec_card *card)
+/* No request of it is left, if that can be had until @end. */
+static bool card_idle(struct kipsec_card *card, unsigned long end)
 {
-	unsigned long end = jiffies + HZ +
-			    msecs_to_jiffies(READ_ONCE(card_timeout));
-
-	/* Each has a reference, abandoned ones too; one is the lane's. */
-	while (refcount_read(&card->refs) > 1) {
+	/* Each has a reference, abandoned ones too, and so has the lane. */
+	while (refcount_read(&card->refs) > (card->lane ? 1 : 0)) {
 		if (time_after(jiffies, end))
 			return false;
 		usleep_range(1000, 2000);
@@ -452,6 +449,8 @@ static bool card_idle(struct kipsec_card *card)
 static void cards_depart(const struct module *owner)
 {
 	struct kipsec_card *card;
+	unsigned long end;
+	bool any = false;
 
 	lockdep_assert_held(&cards_lock);
 	list_for_each_entry(card, &cards, all)
@@ -459,13 +458,17 @@ static void cards_depart(const struct module *owner)
 			spin_lock_bh(&card->lock);
 			WRITE_ONCE(card->stats.out, true);
 			spin_unlock_bh(&card->lock);
+			any = true;
 		}
+	if (!any)
+		return;
 	synchronize_rcu();	/* those who are at giving it a packet */
+	end = jiffies + HZ + msecs_to_jiffies(READ_ONCE(card_timeout));
 	list_for_each_entry(card, &cards, all) {
 		if (card->owner != owner)
 			continue;
 		/* What is lost in the card may be in use there for ever. */
-		if (card_idle(card))
+		if (card_idle(card, end))
 			crypto_free_aead(card->tfm);
 		card->tfm = NULL;
 	}
@@ -547,8 +550,13 @@ int kipsec_card_add(struct kipsec_lane *lane, struct crypto_aead *tfm,
 
 void kipsec_card_remove(struct kipsec_lane *lane)
 {
-	timer_delete_sync(&lane->card->watch);
-	card_put(lane->card);
+	struct kipsec_card *card = lane->card;
+
+	timer_delete_sync(&card->watch);
+	mutex_lock(&cards_lock);
+	card->lane = NULL;
+	card_put(card);
+	mutex_unlock(&cards_lock);
 }
 
 void kipsec_card_stats(struct kipsec_card *card,

@@ -13,10 +13,13 @@
  *	present		write 0: the card is taken out, 1: it is put in
  *	counters	see struct card_counters; and transforms in use
  *	reset		write 1: count requests, and so each n-th one, from 0
+ *
+ * It has a device, too, of the platform bus, that can be unbound.
  */
 #include <linux/debugfs.h>
 #include <linux/err.h>
 #include <linux/module.h>
+#include <linux/platform_device.h>
 #include <linux/seq_file.h>
 
 #include "card.h"
@@ -129,24 +132,54 @@ static const struct {
 	{ "counters", NULL, &counters_fops },
 };
 
+static struct platform_driver driver = { .driver.name = "testcard" };
+static struct platform_device *device;
+
+static int device_start(void)
+{
+	int err = platform_driver_register(&driver);
+
+	if (err)
+		return err;
+	device = platform_device_register_simple("testcard", PLATFORM_DEVID_NONE,
+						 NULL, 0);
+	err = PTR_ERR_OR_ZERO(device);
+	if (err)
+		platform_driver_unregister(&driver);
+	return err;
+}
+
+static void device_stop(void)
+{
+	platform_device_unregister(device);
+	platform_driver_unregister(&driver);
+}
+
 static int __init card_start(void)
 {
 	unsigned int i;
 	int err;
 
-	err = card_queue_start();
+	err = device_start();
 	if (err)
 		return err;
+	err = card_queue_start();
+	if (err)
+		goto no_queue;
 	err = card_algs_start(priority, hardware);
-	if (err) {
-		card_queue_stop();
-		return err;
-	}
+	if (err)
+		goto no_algs;
 	dir = debugfs_create_dir("testcard", NULL);
 	for (i = 0; i < ARRAY_SIZE(files); i++)
 		debugfs_create_file(files[i].name, 0600, dir, files[i].knob,
 				    files[i].fops);
 	return 0;
+
+no_algs:
+	card_queue_stop();
+no_queue:
+	device_stop();
+	return err;
 }
 
 static void __exit card_stop(void)
@@ -154,6 +187,7 @@ static void __exit card_stop(void)
 	debugfs_remove_recursive(dir);
 	card_algs_stop();
 	card_queue_stop();
+	device_stop();
 }
 
 module_init(card_start);

@@ -91,6 +91,12 @@ class Card:
     def remove(self):
         self._write("present", 0)
 
+    @staticmethod
+    def bound(on):
+        """Its device gets its driver, or loses it: a process, which ends when that is so."""
+        return subprocess.Popen("echo testcard >/sys/bus/platform/drivers/testcard/%s" %
+                                ("bind" if on else "unbind"), shell=True)
+
     def insert(self):
         self._write("present", 1)
 

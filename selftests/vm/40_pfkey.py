@@ -160,6 +160,17 @@ def receiving(tap):
             data = k.pack(p.ADD, p.ESP, *esp(0x2000))
             equal(k.sock.sendmsg([data[i:i + 7] for i in range(0, len(data), 7)]), len(data))
             equal(k.recv().errno, 0, "errno")
+    with tap.case("who asks and does not read: no more waits than the buffer holds"):
+        with fresh() as k:
+            k.ok(p.ADD, p.ESP, *esp(0x2001))
+            lost, room = int(stat("PfkeyLost")), k.sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+            for _ in range(1000):
+                k.send(p.GET, p.ESP, p.sa(0x2001), *ends(A, B))
+            lost = int(stat("PfkeyLost")) - lost
+            with open("/proc/net/pfkey", encoding="ascii") as f:
+                waiting = int(f.read().splitlines()[1].split()[2])
+            check(room < waiting < room + 4096, "%d bytes for %d" % (waiting, room))
+            equal(len(k.drain()) + lost, 1000, "answers, and lost ones")
     with tap.case("no calls of other families"):
         with fresh() as k:
             for call in (lambda: k.sock.listen(1), lambda: k.sock.shutdown(socket.SHUT_RDWR)):

@@ -106,6 +106,16 @@ def held(tap, b):
         equal(os.waitpid(pid, 0)[1], 0, "status of the manager")
 
 
+def waits(sender, dst, size):
+    """Sends a datagram; does it wait?"""
+    try:
+        sender.send(fill(size), dst, PORT)
+    except OSError as e:
+        equal(e.errno, errno.EHOSTUNREACH, "errno")
+        return False
+    return True
+
+
 def limits(tap, b):
     with tap.case("more than %d packets: the rest is dropped, and counted" % HELD):
         b.configure(OUT)
@@ -117,6 +127,22 @@ def limits(tap, b):
                     equal(e.errno, errno.EHOSTUNREACH, "errno")
         b.asked()
         b.manager.quiet()
+    with tap.case("long packets: what waits has no more than 4 MiB of memory"):
+        b.configure(Policy(K, "10.0.0.0/24", "out", requests=[transport()]))
+        many = Udp(b.lab["k"], K)
+        many.sock.setsockopt(socket.SOL_SOCKET, 32, 16 << 20)       # SO_SNDBUFFORCE
+        for _ in range(2):
+            before = b.k.counters()
+            held = sum(waits(many, "10.0.0.%d" % (100 + n), 30000) for n in range(10)
+                       for _ in range(HELD))
+            check(2 << 20 < held * 30000 < 4 << 20, "%d packets wait" % held)
+            b.manager.drain()
+            b.manager.ok(pfkey.FLUSH, pfkey.ESP)
+            after = b.k.counters()
+            equal([after[n] - before[n] for n in ("OutNoSa", "OutAcquire")],
+                  [10 * HELD - held, held], "packets that did not wait, and that did")
+            b.manager.drain()
+        many.close()
     with tap.case("a manager refuses: what waits is dropped, and what comes is not held"):
         b.configure(OUT)
         with Moves(b.k, OutAcquire=2, OutNoSa=1):

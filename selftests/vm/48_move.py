@@ -279,6 +279,13 @@ def migrated(tap, b):
             equal(b.ask("fails", p.MIGRATE, p.UNSPEC, p.selector(*NETS),
                         p.policy(p.OUT, requests=requests)), why)
             equal((known(b), b.ask("dump", p.SPDDUMP)[0].ext[p.POLICY]), before, "data bases")
+    with tap.case("MIGRATE: longer than what can be told to all, and nothing changes"):
+        b.k.flush()
+        b.k.add(Policy(*NETS, "out", requests=[tunnel(K, X)]), SA(K, X, 0x4851, ipsec.GCM, "tunnel"))
+        before = known(b), b.ask("dump", p.SPDDUMP)[0].ext[p.POLICY]
+        equal(b.ask("fails", p.MIGRATE, p.UNSPEC, p.selector(*NETS), p.ext(p.KMADDRESS, bytes(4092)),
+                    p.policy(p.OUT, requests=pairs(p.TUNNEL, (K, X), (K, X2)))), "EMSGSIZE")
+        equal((known(b), b.ask("dump", p.SPDDUMP)[0].ext[p.POLICY]), before, "data bases")
     with tap.case("MIGRATE: no such policy"):
         equal(b.ask("fails", p.MIGRATE, p.UNSPEC, p.selector(*NETS),
                     p.policy(p.IN, requests=pairs(p.TUNNEL, (K, X), (K, X2)))), "ESRCH")

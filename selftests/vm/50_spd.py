@@ -10,10 +10,12 @@
 import os
 import socket
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import esp                                                      # noqa: E402
 import ipsec                                                    # noqa: E402
+import pfkey                                                    # noqa: E402
 from ipsec import SA, Kipsec, Moves, Policy, transport, tunnel  # noqa: E402
 from ktap import Failed, check, equal, run                      # noqa: E402
 from netns import gateways, pair, wait_for                                # noqa: E402
@@ -166,6 +168,7 @@ def outbound(tap, lab, k):
         [(lambda: s.udp(1, 2), esp1), (lambda: s.udp(1, 2, "10.2.0.1", K), "esp 0x5031"),
          (lambda: s.udp(1, 2, "10.2.0.9", K), "drop")],
         sas=(OUT, SA(K, "10.2.0.1", 0x5031, N)))
+    idle(tap, lab, k, s)
 
 
 def inbound(tap, lab, k):
@@ -279,6 +282,28 @@ def between_gateways(tap):
             wire.expect(["10.1.0.2>10.2.0.2 icmp len 48", "10.2.0.2>10.1.0.2 icmp len 48"])
         with tap.case("gateways: packets arriving for 100 changes of policy are never in clear"):
             swap(lab, g1, g2, t12, wire, there, back)
+
+
+def idle(tap, lab, k, send):
+    """A policy that ends when nothing has used it for 6 seconds."""
+    with tap.case("limits of use do not follow the wall clock"):
+        k.flush()
+        ends = ("%s/32" % K, "%s/32" % X)
+        with lab["k"], pfkey.Key() as key:
+            key.ok(pfkey.SPDADD, 0, pfkey.selector(*ends), pfkey.lifetime(pfkey.HARD, use=6),
+                   pfkey.policy(pfkey.OUT, pfkey.DISCARD))
+            key.drain()
+            time.sleep(3)
+            equal(send.udp(1, 2), "drop", "datagram")
+            real = time.time()
+            try:
+                time.clock_settime(time.CLOCK_REALTIME, real + 86400)
+                time.sleep(4.5)
+                current = key.dump(pfkey.SPDDUMP)[0].ext[pfkey.CURRENT]
+                check(real + 86390 < current.use < real + 86410, "used at %d, of %d" % (current.use, real))
+                wait_for(lambda: not key.dump(pfkey.SPDDUMP), 10.0)
+            finally:
+                time.clock_settime(time.CLOCK_REALTIME, time.time() - 86400)
 
 
 def swap(lab, g1, g2, t12, wire, there, back):

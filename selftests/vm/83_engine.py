@@ -240,6 +240,28 @@ def goes(tap, b, card):
     ways(tap, "%s: disappears and comes back; new SAs use it" % b.driver, gone)
 
 
+def pulled(tap, b, card):
+    def transforms():
+        return card.counters()["transforms"]
+    with tap.case("%s: what it keeps of an SA that has gone is waited for, when its device goes" % b.driver):
+        b.fresh(card, stall=1)
+        with b.passes("out", 1):
+            b.burst("out", 1)
+            card.holds(1)
+            patience(1)
+            check(wait_for(lambda: b.fallbacks("out") == 1), "fallbacks")
+        b.k.setkey("flush;")
+        check(wait_for(lambda: transforms() == 1), "%d transforms" % transforms())
+        patience(LONG)
+        p = card.bound(False)
+        time.sleep(1)
+        equal((p.poll(), transforms()), (None, 1), "status of unbind, transforms")
+        card.release()
+        equal(p.wait(20), 0, "status of unbind")
+        equal(transforms(), 0, "transforms")
+        equal(card.bound(True).wait(20), 0, "status of bind")
+
+
 # --- storm ---
 
 def misbehaviour(dice):
@@ -362,7 +384,7 @@ def storm(tap):
 
 
 # Of the other two what could be otherwise with them.
-PARTS = {GCM: (late, disorder, errs, errs_in_a_row, icv, full, mute, goes),
+PARTS = {GCM: (late, disorder, errs, errs_in_a_row, icv, full, mute, goes, pulled),
          AUTHENC: (disorder, errs, icv),
          CBC: (disorder, errs, mute, goes)}
 
