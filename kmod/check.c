@@ -117,6 +117,7 @@ bool kipsec_tag(struct sk_buff *skb, struct kipsec_sa *sa)
 	refcount_inc(&tag->refcnt);
 	skb->extensions = tag;
 	skb->active_extensions = 1 << SKB_EXT_SEC_PATH;
+	skb->slow_gro = 1;	/* or GRO would not put it */
 	return true;
 }
 

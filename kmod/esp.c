@@ -181,13 +181,14 @@ static int esp_output(struct kipsec_job *job)
 	clen = ALIGN(payload + ESP_TRAILER, esp->block);
 	pad = clen - payload - ESP_TRAILER;
 	tail = pad + ESP_TRAILER + esp->icvlen;
+	/* First, for who comes to his limit here leaves the packet to another SA. */
+	err = kipsec_seq_next(job, payload);
+	if (err)
+		return err;
 	if (!kipsec_own_output(job, udp + head, tail, &esp->cipher)) {
 		job->reason = KIPSEC_DROP_OUT_NOMEM;
 		return -ENOMEM;
 	}
-	err = kipsec_seq_next(job, payload);
-	if (err)
-		return err;
 	next = kipsec_push(job, udp + head);
 	trailer = __skb_put(job->skb, tail);
 	if (unlikely(job->text)) {

@@ -310,23 +310,6 @@ static noinline unsigned int in_judge(struct kipsec_net *kn,
 	return NF_STOLEN;
 }
 
-/*
- * A packet for an SA by which others came that were for this host, from the same
- * device: it need not be routed, perhaps not even leave this hook.
- */
-static unsigned int in_protected(struct kipsec_net *kn, struct sk_buff *skb,
-				 struct kipsec_sa *sa)
-{
-	struct dst_entry *dst = kipsec_route_in(sa, skb);
-
-	if (!dst)
-		return NF_ACCEPT;
-	if (kipsec_shortcut_in(kn->net, skb, sa))
-		return kipsec_input_short(kn, sa, skb) ? NF_ACCEPT : NF_STOLEN;
-	skb_dst_set_noref(skb, dst);
-	return NF_ACCEPT;
-}
-
 static noinline unsigned int in_clear(struct kipsec_net *kn, struct sk_buff *skb)
 {
 	struct kipsec_policy *found[KIPSEC_SLOTS] KIPSEC_NOT_ZEROED;
@@ -338,11 +321,28 @@ static noinline unsigned int in_clear(struct kipsec_net *kn, struct sk_buff *skb
 	}
 	if (unlikely(fl.proto == (kipsec_is_ip6(skb) ? IPPROTO_ICMPV6 :
 						       IPPROTO_ICMP)))
-		kipsec_pmtu_natt(kn, skb);
+		kipsec_pmtu_hear(kn, skb);
 	kipsec_spd_lookup_in(kn, &fl, found);
 	if (!found[0] && !found[1])
 		return NF_ACCEPT;
 	return in_judge(kn, skb, &fl, found[0], found[1]);
+}
+
+/*
+ * A packet for an SA by which others came that were for this host, from the same
+ * device: it need not be routed, perhaps not even leave this hook.
+ */
+static unsigned int in_protected(struct kipsec_net *kn, struct sk_buff *skb,
+				 struct kipsec_sa *sa)
+{
+	struct dst_entry *dst = kipsec_route_in(sa, skb);
+
+	if (!dst)
+		return in_clear(kn, skb);
+	if (kipsec_shortcut_in(kn->net, skb, sa))
+		return kipsec_input_short(kn, sa, skb) ? NF_ACCEPT : NF_STOLEN;
+	skb_dst_set_noref(skb, dst);
+	return NF_ACCEPT;
 }
 
 /* Passing a bridge, or one that we have let in. */

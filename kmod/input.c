@@ -46,7 +46,8 @@ static bool more_inside(struct kipsec_net *kn, const struct sk_buff *skb)
 		return kipsec_ipip_sa(kn, skb);
 	return kipsec_maybe_ipsec(skb) && kipsec_upper_get(skb, &up) &&
 	       !up.fragment && kipsec_is_ipsec(up.proto) &&
-	       kipsec_input_sa(kn, skb, up.off, up.proto);
+	       kipsec_input_sa(kn, skb, up.off, up.proto) &&
+	       kipsec_for_us(kn->net, skb);
 }
 
 /* Nothing of the outer packet's way through the stack is left on the inner. */

@@ -175,6 +175,7 @@ static int send_outer(struct kipsec_sa *sa, struct sk_buff *skb,
 		return -EHOSTUNREACH;
 	}
 	skb_dst_set_noref(skb, dst);
+	skb->dev = NULL;
 	nf_reset_ct(skb);
 	secpath_reset(skb);
 	skb->ip_summed = CHECKSUM_NONE;
@@ -198,10 +199,12 @@ static int output_fail(struct kipsec_job *job, int err)
 /*
  * The SA at work came to its end with this packet, before anything was written.
  * Another may stand beside it; then that one is at work. Never of a parted job,
- * which holds the SAs of its path.
+ * which holds the SAs of its path; and it may be so new that its cipher wants more
+ * room than jobs had a moment ago.
  */
 static bool output_other(struct kipsec_job *job)
 {
+	const struct kipsec_cipher *c;
 	struct kipsec_sa *sa;
 
 	if (job->parted)
@@ -209,6 +212,9 @@ static bool output_other(struct kipsec_job *job)
 	/* Its state says that it is over, so this finds it no more. */
 	sa = kipsec_sad_like(job->sa, false);
 	if (!sa)
+		return false;
+	c = sa->xf->cipher ? sa->xf->cipher(sa) : NULL;
+	if (c && !kipsec_crypt_fits(job, c))
 		return false;
 	job->path[job->i] = sa;
 	return true;
@@ -276,7 +282,7 @@ output_whole(struct kipsec_net *kn, struct sk_buff *skb,
 	struct kipsec_job *job;
 	unsigned int i;
 
-	if (skb->ip_summed == CHECKSUM_PARTIAL && skb_checksum_help(skb))
+	if (skb->ip_summed == CHECKSUM_PARTIAL && skb_csum_hwoffload_help(skb, 0))
 		goto drop;
 	job = kipsec_job_get(skb);
 	if (unlikely(!job))
@@ -340,7 +346,7 @@ static noinline int output_fragments(struct kipsec_net *kn, struct sk_buff *skb,
 	struct sk_buff *frag;
 	int err = 0;
 
-	if (skb->ip_summed == CHECKSUM_PARTIAL && skb_checksum_help(skb))
+	if (skb->ip_summed == CHECKSUM_PARTIAL && skb_csum_hwoffload_help(skb, 0))
 		goto drop;
 	ip_frag_init(skb, hlen, LL_RESERVED_SPACE(dst->dev), mtu - hlen, false,
 		     &state);

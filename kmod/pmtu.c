@@ -20,16 +20,29 @@
 
 #define PMTU_MIN	68	/* RFC 791 */
 
-unsigned int kipsec_inner_max(const struct kipsec_path *path,
-			      const struct dst_entry *dst)
+/* The longest packet that all SAs of a path make one of at most @mtu bytes of. */
+static unsigned int inner_max(const struct kipsec_path *path, unsigned int mtu)
 {
-	unsigned int mtu = kipsec_route_mtu(path->sa[path->n - 1], dst);
 	int i;
 
 	for (i = path->n - 1; i >= 0; i--)
 		mtu = path->sa[i]->xf->inner_max(path->sa[i],
 						 path->tunnel & BIT(i), mtu);
 	return mtu;
+}
+
+unsigned int kipsec_inner_max(const struct kipsec_path *path,
+			      const struct dst_entry *dst)
+{
+	return inner_max(path, kipsec_route_mtu(path->sa[path->n - 1], dst));
+}
+
+/* The same of whole packets, whatever fragments they go in. */
+static unsigned int inner_max_whole(const struct kipsec_path *path)
+{
+	bool ip6 = path->sa[path->n - 1]->id.family == AF_INET6;
+
+	return inner_max(path, U16_MAX + (ip6 ? sizeof(struct ipv6hdr) : 0));
 }
 
 /* IPv6 has such a flag as well, but sets it for multicast only. */
@@ -121,6 +134,8 @@ int kipsec_fit_slow(struct sk_buff *skb, const struct kipsec_path *path,
 	if (may_fragment(skb, &mtu)) {
 		if (frag_before(skb, path, mtu))
 			return mtu;
+		if (skb->len > inner_max_whole(path))
+			return -EMSGSIZE;
 		skb->ignore_df = 1;	/* of the outer packet */
 		return 0;
 	}
@@ -160,6 +175,9 @@ static void learn(struct kipsec_sa *sa, u32 mtu)
 {
 	u64 now = kipsec_now();
 
+	/* Routes of the system's own learn no less either. */
+	if (sa->id.family == AF_INET)
+		mtu = max_t(u32, mtu, READ_ONCE(sa->net->net->ipv4.ip_rt_min_pmtu));
 	if (mtu > READ_ONCE(sa->pmtu) && now < READ_ONCE(sa->pmtu_until))
 		return;
 	WRITE_ONCE(sa->pmtu_until, now + pmtu_life(sa));
@@ -190,27 +208,39 @@ int kipsec_pmtu_icmp6(struct sk_buff *skb, u8 proto, u8 type, int off, u32 mtu)
 	return 0;
 }
 
-/* @off: of the UDP header that an ICMP quotes, behind the IP header @ip. */
-static void learn_natt(struct kipsec_net *kn, struct sk_buff *skb,
-		       const void *ip, int off, u32 mtu)
+/* Does an SA send what begins with this header, if any, of UDP? */
+static bool in_udp(const struct kipsec_sa *sa, const struct udphdr *uh)
+{
+	if (!uh || !sa->natt.type)
+		return !uh && !sa->natt.type;
+	return sa->natt.sport == uh->source && sa->natt.dport == uh->dest;
+}
+
+/* @off: of what an ICMP quotes behind the IP header @ip. */
+static void learn_quoted(struct kipsec_net *kn, struct sk_buff *skb,
+			 const void *ip, int off, u8 proto, u32 mtu)
 {
 	union kipsec_addr src = kipsec_source(ip);
-	const struct udphdr *uh;
+	const struct udphdr *uh = NULL;
 	struct kipsec_sa_id id;
 	struct kipsec_sa *sa;
 	struct udphdr buf;
 
-	uh = skb_header_pointer(skb, off, sizeof(buf), &buf);
-	if (!uh || !kipsec_id_get(skb, ip, off + sizeof(*uh), IPPROTO_ESP, &id))
+	if (proto == IPPROTO_UDP) {
+		uh = skb_header_pointer(skb, off, sizeof(buf), &buf);
+		if (!uh)
+			return;
+		off += sizeof(*uh);
+		proto = IPPROTO_ESP;
+	}
+	if (!kipsec_is_ipsec(proto) || !kipsec_id_get(skb, ip, off, proto, &id))
 		return;
 	sa = kipsec_sad_lookup(kn, &id);
-	if (sa && sa->natt.type && sa->natt.sport == uh->source &&
-	    sa->natt.dport == uh->dest &&
-	    kipsec_addr_equal(&sa->src, &src, id.family))
+	if (sa && in_udp(sa, uh) && kipsec_addr_equal(&sa->src, &src, id.family))
 		learn(sa, mtu);
 }
 
-static void natt_icmp4(struct kipsec_net *kn, struct sk_buff *skb)
+static void hear_icmp4(struct kipsec_net *kn, struct sk_buff *skb)
 {
 	int off = skb_network_offset(skb) + ip_hdrlen(skb);
 	struct { struct icmphdr icmp; struct iphdr ip; } buf;
@@ -219,17 +249,16 @@ static void natt_icmp4(struct kipsec_net *kn, struct sk_buff *skb)
 
 	said = skb_header_pointer(skb, off, sizeof(buf), &buf);
 	if (!said || said->icmp.type != ICMP_DEST_UNREACH ||
-	    said->icmp.code != ICMP_FRAG_NEEDED ||
-	    said->ip.protocol != IPPROTO_UDP || said->ip.ihl < 5 ||
+	    said->icmp.code != ICMP_FRAG_NEEDED || said->ip.ihl < 5 ||
 	    nf_ip_checksum(skb, NF_INET_PRE_ROUTING, off, IPPROTO_ICMP))
 		return;
 	mtu = ntohs(said->icmp.un.frag.mtu);
 	if (mtu >= PMTU_MIN)
-		learn_natt(kn, skb, &said->ip, off + sizeof(said->icmp) +
-			   said->ip.ihl * 4, mtu);
+		learn_quoted(kn, skb, &said->ip, off + sizeof(said->icmp) +
+			     said->ip.ihl * 4, said->ip.protocol, mtu);
 }
 
-static void natt_icmp6(struct kipsec_net *kn, struct sk_buff *skb)
+static void hear_icmp6(struct kipsec_net *kn, struct sk_buff *skb)
 {
 	int off = skb_network_offset(skb) + sizeof(struct ipv6hdr);
 	struct { struct icmp6hdr icmp; struct ipv6hdr ip; } buf;
@@ -240,18 +269,18 @@ static void natt_icmp6(struct kipsec_net *kn, struct sk_buff *skb)
 	said = skb_header_pointer(skb, off, sizeof(buf), &buf);
 	if (!said || ipv6_hdr(skb)->nexthdr != IPPROTO_ICMPV6 ||
 	    said->icmp.icmp6_type != ICMPV6_PKT_TOOBIG ||
-	    said->ip.nexthdr != IPPROTO_UDP ||
 	    nf_ip6_checksum(skb, NF_INET_PRE_ROUTING, off, IPPROTO_ICMPV6))
 		return;
 	mtu = ntohl(said->icmp.icmp6_mtu);
 	if (mtu >= IPV6_MIN_MTU)
-		learn_natt(kn, skb, &said->ip, off + sizeof(*said), mtu);
+		learn_quoted(kn, skb, &said->ip, off + sizeof(*said),
+			     said->ip.nexthdr, mtu);
 }
 
-void kipsec_pmtu_natt(struct kipsec_net *kn, struct sk_buff *skb)
+void kipsec_pmtu_hear(struct kipsec_net *kn, struct sk_buff *skb)
 {
 	if (kipsec_is_ip6(skb))
-		natt_icmp6(kn, skb);
+		hear_icmp6(kn, skb);
 	else
-		natt_icmp4(kn, skb);
+		hear_icmp4(kn, skb);
 }

@@ -74,14 +74,15 @@ int kipsec_pmtu_icmp4(struct sk_buff *skb, u32 mtu);
 int kipsec_pmtu_icmp6(struct sk_buff *skb, u8 proto, u8 type, int off, u32 mtu);
 
 /**
- * kipsec_pmtu_natt() - ICMP came in; perhaps about our ESP in UDP
+ * kipsec_pmtu_hear() - ICMP came in; perhaps about packets of ours
  * @kn: namespace
  * @skb: any ICMP or ICMPv6 packet, data at its IP header
  *
- * The stack tells such messages to the key manager's socket only.
+ * About ESP in UDP the stack tells the key manager's socket only; and for want of
+ * protection a policy may drop the message before the stack has seen it.
  *
  * Context: RCU read side.
  */
-void kipsec_pmtu_natt(struct kipsec_net *kn, struct sk_buff *skb);
+void kipsec_pmtu_hear(struct kipsec_net *kn, struct sk_buff *skb);
 
 #endif /* _KIPSEC_PMTU_H */

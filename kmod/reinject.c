@@ -25,6 +25,7 @@
 
 #include "compat/compat.h"
 #include "reinject.h"
+#include "stats.h"
 
 #define MAX_DEPTH	2	/* tunnels within tunnels on one kernel stack */
 
@@ -46,27 +47,29 @@ static void pull_mac(struct sk_buff *skb)
  */
 static void join(struct sk_buff *skb)
 {
+	struct kipsec_net *kn = kipsec_net(dev_net(skb->dev));
+
 	if (KIPSEC_NO_NAMESPACE) {
 		skb->inner_transport_header = skb->dev->ifindex >> 16;
 		skb->inner_network_header = skb->dev->ifindex;
 		skb->dev = cells_dev;
 	}
-	gro_cells_receive(&cells, skb);
+	/* It has freed the packet then. */
+	if (gro_cells_receive(&cells, skb) == NET_RX_DROP)
+		kipsec_count(kn, KIPSEC_DROP_IN_QUEUE);
 }
 
 /* Joined, a packet leaves our device; the tag tells of its namespace. */
 static rx_handler_result_t joined(struct sk_buff **pskb)
 {
 	struct sk_buff *skb = *pskb;
-	const struct sec_path *sp = skb_sec_path(skb);
+	struct net *net = xs_net(skb_sec_path(skb)->xvec[0]);
 	int ifindex = skb->inner_transport_header << 16 |
 		      skb->inner_network_header;
-	struct net_device *dev = NULL;
+	struct net_device *dev = dev_get_by_index_rcu(net, ifindex);
 
-	if (sp && sp->len)
-		dev = dev_get_by_index_rcu(xs_net(sp->xvec[0]), ifindex);
 	if (!dev) {
-		kfree_skb(skb);
+		kipsec_drop(kipsec_net(net), skb, KIPSEC_DROP_IN_QUEUE, NULL, NULL);
 		return RX_HANDLER_CONSUMED;
 	}
 	skb->inner_transport_header = 0;
@@ -96,6 +99,9 @@ void kipsec_reinject_flush(void)
 {
 	struct napi_struct *napi;
 
+	/* Those that are being joined name no device. */
+	if (KIPSEC_NO_NAMESPACE)
+		return;
 	/* A cell with packets in it is scheduled, until it has none. */
 	list_for_each_entry(napi, &cells_dev->napi_list, dev_list)
 		napi_synchronize(napi);

@@ -18,11 +18,19 @@
 #include <net/ip.h>
 #include <net/ip6_fib.h>
 #include <net/ip6_route.h>
+#include <net/lwtunnel.h>
 #include <net/route.h>
 
 #include "reinject.h"
 #include "route.h"
 #include "sad.h"
+
+/* What the route does to packets; some wrap them in something of their own. */
+static void copy_output(struct dst_entry *own, const struct dst_entry *dst)
+{
+	own->output = dst->output;
+	own->lwtstate = lwtstate_get(dst->lwtstate);
+}
 
 /* --- IPv4 ---------------------------------------------------------------- */
 
@@ -56,7 +64,7 @@ static struct dst_entry *copy4(const struct dst_entry *dst)
 		own->rt_gw4 = rt->rt_gw4;
 	else if (rt->rt_gw_family == AF_INET6)
 		own->rt_gw6 = rt->rt_gw6;
-	own->dst.output = dst->output;
+	copy_output(&own->dst, dst);
 	return &own->dst;
 }
 
@@ -72,8 +80,12 @@ static struct dst_entry *lookup6(const struct kipsec_sa *sa,
 		.saddr = sa->src.ip6,
 		.daddr = sa->id.dst.ip6,
 	};
-	struct dst_entry *dst = ip6_route_output(sa->net->net, NULL, &fl6);
+	struct dst_entry *dst;
 
+	/* "ipv6.disable=1" leaves nothing to ask. */
+	if (!ipv6_mod_enabled())
+		return NULL;
+	dst = ip6_route_output(sa->net->net, NULL, &fl6);
 	if (!dst->error)
 		return dst;
 	dst_release(dst);
@@ -100,7 +112,7 @@ static struct dst_entry *copy6(const struct dst_entry *dst)
 	own->rt6i_gateway = rt->rt6i_gateway;
 	own->rt6i_dst = rt->rt6i_dst;
 	own->dst.input = dst_discard;
-	own->dst.output = dst->output;
+	copy_output(&own->dst, dst);
 	rcu_read_lock();
 	from = rcu_dereference(rt->from);
 	if (from && fib6_info_hold_safe(from))
@@ -221,9 +233,29 @@ static struct dst_entry *route_led(struct kipsec_sa *sa,
 	return way->dst;
 }
 
+/* Without rules no mark leads anywhere else. */
+static bool mark_matters(const struct kipsec_sa *sa)
+{
+	const struct net *net = sa->net->net;
+
+#if IS_ENABLED(CONFIG_IPV6_MULTIPLE_TABLES)
+	if (sa->id.family == AF_INET6)
+		return net->ipv6.fib6_has_custom_rules;
+#endif
+#ifdef CONFIG_IP_MULTIPLE_TABLES
+	if (sa->id.family == AF_INET)
+		return net->ipv4.fib_has_custom_rules;
+#endif
+	return false;
+}
+
 struct dst_entry *kipsec_route_slow(struct kipsec_sa *sa,
 				    struct kipsec_lead lead)
 {
+	if (lead.mark && !mark_matters(sa)) {
+		lead.mark = 0;
+		return kipsec_route(sa, lead);
+	}
 	if (lead.mark || lead.vrf)
 		return route_led(sa, &lead);
 	return route_refresh(sa, &lead, rcu_dereference(sa->dst));

@@ -101,7 +101,8 @@ int kipsec_sad_join(struct kipsec_sad *sad, struct kipsec_sa *sa)
 {
 	struct kipsec_sa_group *group, *any = NULL;
 
-	if (sa->dir == IPSEC_DIR_INBOUND)
+	/* Of an IPComp tunnel's, ipip.c asks here for input, too. */
+	if (sa->dir == IPSEC_DIR_INBOUND && sa->id.proto != IPPROTO_COMP)
 		return 0;
 	group = group_get(sad, sa, false);
 	if (!group)

@@ -54,8 +54,9 @@ int kipsec_count_in(struct kipsec_job *job, unsigned int bytes);
  * @job: @job->sa will send it; @job->seq is set
  * @bytes: of payload, to be counted
  *
- * To be called as late as possible: a number that is taken and not sent looks
- * like a loss to the peer.
+ * To be called before any byte of the packet has changed or is elsewhere, for another
+ * SA may get it then; and not too early: a number that is taken and not sent looks like
+ * a loss to the peer.
  *
  * Return: 0, or an errno with @job->reason if a limit or the numbers are used up
  * (RFC 4303 section 3.3.3: no number is sent twice under one key).

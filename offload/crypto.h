@@ -143,9 +143,12 @@ void kipsec_job_put_slow(struct kipsec_job *job);
  */
 static inline struct kipsec_job *kipsec_job_get(struct sk_buff *skb)
 {
-	unsigned int room = READ_ONCE(kipsec_job_room);
 	struct kipsec_job *job = this_cpu_read(kipsec_job_cache);
+	unsigned int room;
 
+	/* Room was made for the packet's SAs before they could be found. */
+	smp_rmb();
+	room = READ_ONCE(kipsec_job_room);
 	if (likely(job && job->room >= room))
 		this_cpu_write(kipsec_job_cache, NULL);
 	else
@@ -213,6 +216,13 @@ static inline enum kipsec_reason kipsec_crypt_reason(bool enc, int err)
 static inline bool kipsec_crypt_apart(const struct kipsec_cipher *c)
 {
 	return c->tfm && !c->esn && !READ_ONCE(c->lane);
+}
+
+/** kipsec_crypt_fits() - has the job room for the cipher's request? */
+static inline bool kipsec_crypt_fits(const struct kipsec_job *job,
+				     const struct kipsec_cipher *c)
+{
+	return !c->tfm || crypto_aead_reqsize(c->tfm) <= job->room;
 }
 
 /**

@@ -8,6 +8,8 @@
 #
 #	[k: kipsec] 10.0.0.1 ---- wire ---- 10.0.0.2, who is not there
 #	             fd00::1                fd00::2
+#
+#	[a] 10.1.0.2 -- [g1: kipsec] ---- wire ---- [g2: kipsec] -- 10.2.0.2 [b]
 import errno
 import os
 import sys
@@ -19,7 +21,7 @@ import ipsec                                                    # noqa: E402
 import pfkey                                                    # noqa: E402
 from ipsec import SA, Kipsec, Moves, Policy, transport, tunnel  # noqa: E402
 from ktap import check, equal, run                              # noqa: E402
-from netns import Lab                                           # noqa: E402
+from netns import Lab, gateways                                 # noqa: E402
 from traffic import Udp                                         # noqa: E402
 from wire import Capture, fill                                  # noqa: E402
 
@@ -234,5 +236,25 @@ def overflow(tap):
             part(tap, b)
 
 
+def forwarded(tap):
+    """Long packets without room before them change their memory."""
+    nets, ends_ = ("10.1.0.0/24", "10.2.0.0/24"), ("10.0.0.1", "10.0.0.2")
+    with gateways() as lab:
+        g1, g2 = Kipsec(lab["g1"]), Kipsec(lab["g2"])
+        tap.on_failure[:] = [g1.state, g2.state]
+        source, sink = Udp(lab["a"], "10.1.0.2"), Udp(lab["b"], "10.2.0.2", PORT)
+        for name, cipher in (("HMAC", ipsec.NULL_SHA256), ("AES-GCM", ipsec.GCM)):
+            with tap.case("long forwarded packets, %s, with another SA there: all come as they were" % name):
+                sas = [SA(*ends_, 0x3190, cipher, "tunnel"), SA(*ends_, 0x3191, cipher, "tunnel", last=END - 3)]
+                for g, way in ((g1, "out"), (g2, "in")):
+                    g.flush()
+                    g.add(*sas, Policy(*nets, way, requests=[tunnel(*ends_)]))
+                sent = [(b"%04d" % n) * 343 for n in range(6)]
+                with Moves(g1, OutProtected=6), Moves(g2, InProtected=6):
+                    for data in sent:
+                        source.send(data, "10.2.0.2", PORT)
+                    equal(sink.all(6), sent, "datagrams")
+
+
 if __name__ == "__main__":
-    run(overflow)
+    run(overflow, forwarded)

@@ -22,7 +22,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import ipsec                                                    # noqa: E402
-from ipsec import SA, Kipsec, Moves, Policy, Xfrm, tunnel       # noqa: E402
+from ipsec import SA, Kipsec, Moves, Policy, Xfrm, transport, tunnel    # noqa: E402
 from ktap import Skip, check, equal, run                        # noqa: E402
 from path import (AH, A, B, G1, G2, R, WAYS, Bench, chain, fits, join,    # noqa: E402
                   known_mtu, router_lab, send, udp_packet, ways)
@@ -143,6 +143,15 @@ def believed(tap, b):
         for said, believed_ in ((1400, 1400), (1300, 1300), (1450, 1300), (40, 1300)):
             inject.send(forged(out, said))
             equal(limit(), fits(out, believed_), "MTU after ICMP with %d" % said)
+    with tap.case("nobody can teach less than net.ipv4.route.min_pmtu"):
+        inject.send(forged(out, 68))
+        equal(limit(), fits(out, int(b.lab["g1"].sysctl("net.ipv4.route.min_pmtu"))), "MTU that g1 states")
+    with tap.case("ICMP teaches, too, where a policy lets nothing in clear in"):
+        out = b.configure(4)
+        b.g1.add(Policy("0.0.0.0/0", G1[4], "in", requests=[transport()]))
+        with Moves(b.g1, InClear=1):
+            inject.send(forged(out, 1400))
+        equal(limit(), fits(out, 1400), "MTU that g1 states")
     with tap.case("each SA learns for itself"):
         b.g1.setkey("delete %s;" % out.ident)
         b.g1.add(out)

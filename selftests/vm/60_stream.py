@@ -8,13 +8,16 @@
 #
 #	10.1.0.1/24 [k: kipsec] 10.0.0.1 ---- wire ---- 10.0.0.2 [x: xfrm] 10.2.0.1/24
 #	[a] 10.1.0.2 -- [g1: kipsec] ---- wire ---- [g2: kipsec] -- 10.2.0.2 [b]
+import errno
 import os
+import socket
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import ipsec                                                    # noqa: E402
 from ipsec import SA, Kipsec, Moves, Policy, Xfrm, transport, tunnel   # noqa: E402
-from ktap import check, equal, run                              # noqa: E402
+from ktap import Skip, check, equal, run                        # noqa: E402
 from netns import gateways, pair                                # noqa: E402
 from traffic import Udp, tcp_copy                               # noqa: E402
 from wire import ESP, Capture, fill                             # noqa: E402
@@ -87,8 +90,18 @@ def with_xfrm(tap):
                         check(1400 < longest <= 1500, "longest packet has %d bytes" % longest)
         for mode, kaddr, xaddr in (("transport", K, X), ("tunnel", KNET, XNET)):
             for src, dst, a, b in (("k", "x", kaddr, xaddr), ("x", "k", xaddr, kaddr)):
-                with tap.case("UDP of 1 to 65507 bytes, %s, %s to %s" % (mode, src, dst)):
+                with tap.case("UDP of 1 to 65407 bytes, %s, %s to %s" % (mode, src, dst)):
                     udp_sizes(lab, wire, src, dst, a, b)
+            with tap.case("UDP of 65507 bytes, %s: with ESP more than a packet can have, refused" % mode):
+                sender = Udp(lab["k"], kaddr)
+                with Moves(k, OutTooBig=1):
+                    try:
+                        sender.send(fill(65507), xaddr, 4000)
+                        check(False, "it was sent")
+                    except OSError as e:
+                        equal(e.errno, errno.EMSGSIZE, "errno")
+                equal(wire.take(), [], "packets on the wire")
+                sender.close()
 
 
 def udp_sizes(lab, wire, src, dst, a, b):
@@ -104,6 +117,35 @@ def udp_sizes(lab, wire, src, dst, a, b):
     finally:
         sender.close()
         receiver.close()
+
+
+def sctp(tap):
+    """Its checksum is none of the Internet's, and devices would make it."""
+    with pair() as lab:
+        k, x = Kipsec(lab["k"]), Xfrm(lab["x"])
+        sas = [SA(K, X, 0x6101, ipsec.GCM), SA(X, K, 0x6102, ipsec.GCM)]
+        k.add(*sas, *pair_policies("k"))
+        x.add(*sas, *pair_policies("x"))
+        for src, dst, to in (("k", "x", X), ("x", "k", K)):
+            with tap.case("SCTP, %s to %s" % (src, dst)):
+                if subprocess.run(["modprobe", "-q", "sctp"]).returncode:
+                    raise Skip("the kernel has no SCTP")
+                server = lab[dst].socket(socket.AF_INET, socket.SOCK_STREAM, 132)
+                server.bind((to, 4000))
+                server.listen()
+                client = lab[src].socket(socket.AF_INET, socket.SOCK_STREAM, 132)
+                client.settimeout(10)
+                client.connect((to, 4000))
+                there = server.accept()[0]
+                there.settimeout(10)
+                for size in (1, 1000, 5000):
+                    client.sendall(fill(size))
+                    got = b""
+                    while len(got) < size:
+                        got += there.recv(size)
+                    equal(got, fill(size), "what came")
+                for s in (client, there, server):
+                    s.close()
 
 
 def forwarded(tap):
@@ -135,4 +177,4 @@ def forwarded(tap):
 
 
 if __name__ == "__main__":
-    run(with_xfrm, forwarded)
+    run(with_xfrm, forwarded, sctp)
