@@ -8,8 +8,8 @@
  * sends what waited.
  *
  * Everything is bounded: entries in a namespace, packets of an entry, the memory of
- * all that wait. A packet that is held keeps its socket's memory, so a sender who fills a queue is slowed
- * down as if by a device.
+ * all that wait. A packet that is held keeps its socket's memory, so a sender who fills
+ * a queue is slowed down as if by a device.
  */
 #include <linux/hashtable.h>
 #include <linux/jhash.h>

@@ -207,7 +207,8 @@ bool kipsec_for_us(struct net *net, const struct sk_buff *skb)
 	const struct in6_addr *dst = &ipv6_hdr(skb)->daddr;
 
 	if (!kipsec_is_ip6(skb))
-		return inet_addr_type(net, ip_hdr(skb)->daddr) != RTN_UNICAST;
+		return inet_addr_type_dev_table(net, skb->dev,
+						ip_hdr(skb)->daddr) != RTN_UNICAST;
 #if IS_ENABLED(CONFIG_IPV6)
 	return ipv6_addr_is_multicast(dst) ||
 	       ipv6_chk_addr(net, dst, NULL, 0);

@@ -60,8 +60,18 @@ static unsigned int stolen(int err)
 	return NF_STOLEN | ((unsigned int)-err << NF_VERDICT_QBITS);
 }
 
-static unsigned int hook_out(void *priv, struct sk_buff *skb,
-			     const struct nf_hook_state *state);
+static unsigned int hook_out4(void *priv, struct sk_buff *skb,
+			      const struct nf_hook_state *state);
+static unsigned int hook_out6(void *priv, struct sk_buff *skb,
+			      const struct nf_hook_state *state);
+
+/* Hooks get packets whose data are at the IP header. */
+static __always_inline const __be32 *addresses(const struct sk_buff *skb, bool ip6)
+{
+	if (ip6)
+		return (__be32 *)&((const struct ipv6hdr *)skb->data)->addrs;
+	return (__be32 *)&((const struct iphdr *)skb->data)->addrs;
+}
 
 /* --- the rest of the chain ----------------------------------------------- */
 
@@ -88,6 +98,11 @@ static int requeued(struct net *net, struct sock *sk, struct sk_buff *skb)
 	return err;
 }
 
+static bool is_ours(const struct nf_hook_entry *e)
+{
+	return e->hook == hook_out4 || e->hook == hook_out6;
+}
+
 static noinline bool run_rest(struct sk_buff *skb,
 			      const struct nf_hook_state *state,
 			      const struct nf_hook_entries *e)
@@ -96,7 +111,7 @@ static noinline bool run_rest(struct sk_buff *skb,
 	unsigned int i;
 
 	for (i = 0; i < e->num_hook_entries; i++)
-		if (e->hooks[i].hook == hook_out)
+		if (is_ours(&e->hooks[i]))
 			break;
 	st.okfn = requeued;
 	return nf_hook_slow(skb, &st, e, i + 1) == 1;
@@ -111,7 +126,7 @@ static bool rest_of_chain(struct sk_buff *skb, const struct nf_hook_state *state
 
 	e = kipsec_chain(state->net, state->pf == NFPROTO_IPV6,
 			 NF_INET_POST_ROUTING);
-	return !e || e->hooks[e->num_hook_entries - 1].hook == hook_out ||
+	return !e || is_ours(&e->hooks[e->num_hook_entries - 1]) ||
 	       run_rest(skb, state, e);
 }
 
@@ -256,21 +271,33 @@ static noinline unsigned int out_look(struct kipsec_net *kn,
 	return verdict;
 }
 
-static bool out_passes(const struct kipsec_net *kn, const struct sk_buff *skb)
+/* Not of what most packets pass: they would save registers for it. */
+static noinline unsigned int out_ask(struct kipsec_net *kn, struct sk_buff *skb,
+				     const struct nf_hook_state *state)
 {
-	if (kipsec_is_ip6(skb))
-		return !kipsec_spd_glance6(kn, KIPSEC_SIDE_OUT,
-					   (__be32 *)&ipv6_hdr(skb)->addrs);
-	return !kipsec_spd_glance4(kn, KIPSEC_SIDE_OUT,
-				   (__be32 *)&ip_hdr(skb)->addrs);
+	return out_exempt(skb, state) ? NF_ACCEPT : out_look(kn, skb, state);
 }
 
-static unsigned int hook_out(void *priv, struct sk_buff *skb,
-			     const struct nf_hook_state *state)
+/* Each hook has a view of the policies of its side and family. */
+static __always_inline unsigned int
+hook_out(const struct kipsec_spd_view *view, struct sk_buff *skb,
+	 const struct nf_hook_state *state, bool ip6)
 {
-	if (out_passes(priv, skb) || out_exempt(skb, state))
+	if (!kipsec_spd_glance(view, addresses(skb, ip6), ip6))
 		return NF_ACCEPT;
-	return out_look(priv, skb, state);
+	return out_ask(view->kn, skb, state);
+}
+
+static unsigned int hook_out4(void *priv, struct sk_buff *skb,
+			      const struct nf_hook_state *state)
+{
+	return hook_out(priv, skb, state, false);
+}
+
+static unsigned int hook_out6(void *priv, struct sk_buff *skb,
+			      const struct nf_hook_state *state)
+{
+	return hook_out(priv, skb, state, true);
 }
 
 /* --- input in clear ------------------------------------------------------ */
@@ -377,28 +404,47 @@ static noinline unsigned int in_look(struct kipsec_net *kn, struct sk_buff *skb,
 	return sa ? in_protected(kn, skb, sa) : in_clear(kn, skb);
 }
 
-/* Neither IPsec, nor ICMP about it, nor any policy's; and nobody has marked it. */
-static bool in_passes(const struct kipsec_net *kn, const struct sk_buff *skb)
+/* IPsec, what may have it behind, and ICMP, which may be about it. */
+static __always_inline bool in_special(u8 proto, bool ip6)
 {
-	const struct ipv6hdr *ip6 = ipv6_hdr(skb);
-	const struct iphdr *iph = ip_hdr(skb);
-
-	if (skb->active_extensions || kipsec_maybe_ipsec(skb))
+	if (likely(proto == IPPROTO_UDP || proto == IPPROTO_TCP))
 		return false;
-	if (kipsec_is_ip6(skb))
-		return ip6->nexthdr != IPPROTO_ICMPV6 &&
-		       !kipsec_spd_glance6(kn, KIPSEC_SIDE_IN,
-					   (__be32 *)&ip6->addrs);
-	return iph->protocol != IPPROTO_ICMP &&
-	       !kipsec_spd_glance4(kn, KIPSEC_SIDE_IN, (__be32 *)&iph->addrs);
+	return kipsec_is_ipsec(proto) ||
+	       (ip6 ? proto == IPPROTO_ICMPV6 || kipsec_is_extension(proto) :
+		      proto == IPPROTO_ICMP);
 }
 
-static unsigned int hook_in(void *priv, struct sk_buff *skb,
-			    const struct nf_hook_state *state)
+/* None of these, nor any policy's; and nobody has marked it. */
+static __always_inline bool in_passes(const struct kipsec_spd_view *view,
+				      const struct sk_buff *skb, bool ip6)
 {
-	if (in_passes(priv, skb) || (state->in->flags & IFF_LOOPBACK))
+	const struct ipv6hdr *h6 = (const struct ipv6hdr *)skb->data;
+	const struct iphdr *h4 = (const struct iphdr *)skb->data;
+
+	return !skb->active_extensions &&
+	       !in_special(ip6 ? h6->nexthdr : h4->protocol, ip6) &&
+	       !kipsec_spd_glance(view, addresses(skb, ip6), ip6);
+}
+
+static __always_inline unsigned int
+hook_in(const struct kipsec_spd_view *view, struct sk_buff *skb,
+	const struct nf_hook_state *state, bool ip6)
+{
+	if (in_passes(view, skb, ip6) || (state->in->flags & IFF_LOOPBACK))
 		return NF_ACCEPT;
-	return in_look(priv, skb, state);
+	return in_look(view->kn, skb, state);
+}
+
+static unsigned int hook_in4(void *priv, struct sk_buff *skb,
+			     const struct nf_hook_state *state)
+{
+	return hook_in(priv, skb, state, false);
+}
+
+static unsigned int hook_in6(void *priv, struct sk_buff *skb,
+			     const struct nf_hook_state *state)
+{
+	return hook_in(priv, skb, state, true);
 }
 
 /* --- up and down --------------------------------------------------------- */
@@ -412,12 +458,12 @@ static unsigned int hook_in(void *priv, struct sk_buff *skb,
 
 static const struct nf_hook_ops hook_ops[KIPSEC_SIDES][FAMILIES] = {
 	[KIPSEC_SIDE_IN] = {
-		HOOK(hook_in, NFPROTO_IPV4, NF_INET_PRE_ROUTING, PRI_IN),
-		HOOK(hook_in, NFPROTO_IPV6, NF_INET_PRE_ROUTING, PRI_IN),
+		HOOK(hook_in4, NFPROTO_IPV4, NF_INET_PRE_ROUTING, PRI_IN),
+		HOOK(hook_in6, NFPROTO_IPV6, NF_INET_PRE_ROUTING, PRI_IN),
 	},
 	[KIPSEC_SIDE_OUT] = {
-		HOOK(hook_out, NFPROTO_IPV4, NF_INET_POST_ROUTING, PRI_OUT),
-		HOOK(hook_out, NFPROTO_IPV6, NF_INET_POST_ROUTING, PRI_OUT),
+		HOOK(hook_out4, NFPROTO_IPV4, NF_INET_POST_ROUTING, PRI_OUT),
+		HOOK(hook_out6, NFPROTO_IPV6, NF_INET_POST_ROUTING, PRI_OUT),
 	},
 };
 
@@ -491,7 +537,7 @@ int kipsec_hooks_init(struct kipsec_net *kn)
 	for (side = 0; side < KIPSEC_SIDES; side++)
 		for (i = 0; i < FAMILIES; i++) {
 			h->ops[side][i] = hook_ops[side][i];
-			h->ops[side][i].priv = kn;
+			h->ops[side][i].priv = &kn->spd->view[side][i];
 		}
 	kn->hooks = h;
 	return 0;

@@ -352,8 +352,11 @@ static int populate(struct kipsec_net *kn, enum kipsec_side side)
 	struct kipsec_spd *spd = kn->spd;
 
 	/* Without memory for it, flows are not remembered; it stays to the end. */
-	if (!spd->flows)
-		smp_store_release(&spd->flows, alloc_percpu(struct kipsec_spd_flows));
+	if (!spd->flows) {
+		/* Who sees it sees it zeroed. */
+		smp_store_release(&spd->flows,
+				  alloc_percpu(struct kipsec_spd_flows));
+	}
 	if (!side_empty(spd, side) || !report_populated)
 		return 0;
 	return report_populated(kn, side, true);
@@ -533,7 +536,7 @@ int kipsec_spd_init(struct kipsec_net *kn)
 			kipsec_classifier_init(&spd->class[side][ip6],
 					       ip6 ? AF_INET6 : AF_INET,
 					       get_random_u64());
-			kipsec_spd_view_init(&spd->view[side][ip6]);
+			kipsec_spd_view_init(&spd->view[side][ip6], kn);
 		}
 	spd->gen = 1;		/* of no entry of an empty table */
 	spd->in_order = RB_ROOT;

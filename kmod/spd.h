@@ -125,11 +125,13 @@ static inline struct kipsec_policy *kipsec_policy_of(struct kipsec_rule *rule)
 
 /**
  * struct kipsec_spd_view - of one side and family
- * @glance: (r) which addresses any policy may be for; NULL: all
+ * @kn: the namespace
+ * @glance: (r) which addresses any policy may be for
  * @any: bits that policies compare, see spd_flow.h
  * @changes: since @glance was made anew
  */
 struct kipsec_spd_view {
+	struct kipsec_net		*kn;
 	struct kipsec_glance __rcu	*glance;
 	struct kipsec_flow		any;
 	unsigned int			changes;
@@ -165,34 +167,22 @@ struct kipsec_spd {
 };
 
 /**
- * kipsec_spd_glance4() - may there be a policy for packets with these addresses?
- * @kn: the namespace
- * @side: of which policies
+ * kipsec_spd_glance() - may there be a policy for packets with these addresses?
+ * @view: of a side and family
  * @addr: source and destination
+ * @ip6: the family
  *
  * Context: RCU read side. Return: false: certainly not.
  */
-static inline bool kipsec_spd_glance4(const struct kipsec_net *kn,
-				      enum kipsec_side side, const __be32 *addr)
+static __always_inline bool
+kipsec_spd_glance(const struct kipsec_spd_view *view, const __be32 *addr, bool ip6)
 {
-	const struct kipsec_glance *g;
-
-	g = rcu_dereference(kn->spd->view[side][0].glance);
-	return !g || kipsec_glance_get(g, kipsec_ends4(addr));
+	return kipsec_glance_get(rcu_dereference(view->glance),
+				 ip6 ? kipsec_ends6(addr) : kipsec_ends4(addr));
 }
 
-/** kipsec_spd_glance6() - the same for IPv6 */
-static inline bool kipsec_spd_glance6(const struct kipsec_net *kn,
-				      enum kipsec_side side, const __be32 *addr)
-{
-	const struct kipsec_glance *g;
-
-	g = rcu_dereference(kn->spd->view[side][1].glance);
-	return !g || kipsec_glance_get(g, kipsec_ends6(addr));
-}
-
-/** kipsec_spd_view_init() - no policy is left, none compares but the family; @cfg */
-void kipsec_spd_view_init(struct kipsec_spd_view *view);
+/** kipsec_spd_view_init() - of a namespace that has no policies yet */
+void kipsec_spd_view_init(struct kipsec_spd_view *view, struct kipsec_net *kn);
 
 /** kipsec_spd_glance_come() - a policy is about to be linked; @cfg held */
 void kipsec_spd_glance_come(struct kipsec_net *kn,
@@ -246,7 +236,7 @@ kipsec_spd_recall(const struct kipsec_spd *spd, enum kipsec_side side,
 	struct kipsec_flow key KIPSEC_NOT_ZEROED;
 
 	kipsec_spd_flow_key(&key, fl, &spd->view[side][ip6].any, ip6);
-	/* Pairs with kipsec_spd_view_init(): fewer bits, then another generation. */
+	/* Pairs with compare_nothing(): fewer bits, then another generation. */
 	smp_rmb();
 	*f = kipsec_spd_flow(READ_ONCE(spd->flows), side, &key, ip6);
 	return likely(*f && (*f)->gen == READ_ONCE(spd->gen) &&

@@ -7,8 +7,8 @@
  * that goes leaves its bit, as others may have it, too. So a table is made anew when
  * it is full, when a policy compares fewer bits than it hashes, and after as many
  * changes as there are policies: to add or to remove one costs the same however many
- * there are. Where a table would be of no use, or could not be had, there is none, and
- * packets go to the classifier.
+ * there are. Where a table would be of no use, or could not be had, one for anything
+ * sends all packets to the classifier.
  */
 #include <linux/random.h>
 #include <linux/slab.h>
@@ -133,17 +133,27 @@ static struct kipsec_glance *glance_make(struct kipsec_net *kn,
 	return g;
 }
 
+/* Says of all addresses that there may be a policy. */
+static struct kipsec_glance anything = { .shift = 63, .bits = { 1 } };
+
+static struct kipsec_glance *glance_of(const struct kipsec_spd_view *view)
+{
+	return rcu_dereference_protected(view->glance, true);
+}
+
+/* By one that was made, or if there is none, by one for anything. */
 static void glance_replace(struct kipsec_spd_view *view,
 			   struct kipsec_glance *new)
 {
-	struct kipsec_glance *old = rcu_dereference_protected(view->glance, true);
+	struct kipsec_glance *old = glance_of(view);
 
-	rcu_assign_pointer(view->glance, new);
-	if (old)
+	rcu_assign_pointer(view->glance, new ?: &anything);
+	if (old && old != &anything)
 		kvfree_rcu(old, rcu);
 }
 
-void kipsec_spd_view_init(struct kipsec_spd_view *view)
+/* No policy is left: none compares anything but the family. */
+static void compare_nothing(struct kipsec_spd_view *view)
 {
 	const struct kipsec_flow family = { .family = 0xff };
 	unsigned int i;
@@ -152,6 +162,13 @@ void kipsec_spd_view_init(struct kipsec_spd_view *view)
 	smp_wmb();
 	for (i = 0; i < ARRAY_SIZE(view->any.d); i++)
 		WRITE_ONCE(view->any.d[i], family.d[i]);
+}
+
+void kipsec_spd_view_init(struct kipsec_spd_view *view, struct kipsec_net *kn)
+{
+	view->kn = kn;
+	glance_replace(view, NULL);
+	compare_nothing(view);
 }
 
 /* Flows are told apart by what @pol compares, too. */
@@ -172,14 +189,14 @@ void kipsec_spd_glance_come(struct kipsec_net *kn,
 			    const struct kipsec_policy *pol)
 {
 	struct kipsec_spd_view *view = view_of(kn, pol);
-	struct kipsec_glance *g = rcu_dereference_protected(view->glance, true);
+	struct kipsec_glance *g = glance_of(view);
 	unsigned int n = policies_of(kn, pol);
 	struct kipsec_ends prefix = prefix_of(pol);
 
 	lockdep_assert_held(&kn->cfg);
 	compare_also(view, pol);
 	view->changes++;
-	if (g && has_all(prefix, g->common) && n < g->room) {
+	if (has_all(prefix, g->common) && n < g->room) {
 		kipsec_glance_set(g, ends_of(pol));
 	} else if (has_any(prefix) && (n < FEW || view->changes > n / 4)) {
 		view->changes = 0;
@@ -195,7 +212,7 @@ void kipsec_spd_glance_exit(struct kipsec_spd *spd)
 
 	for (side = 0; side < KIPSEC_SIDES; side++)
 		for (ip6 = 0; ip6 < 2; ip6++)
-			kvfree(rcu_access_pointer(spd->view[side][ip6].glance));
+			glance_replace(&spd->view[side][ip6], NULL);
 }
 
 void kipsec_spd_glance_gone(struct kipsec_net *kn,
@@ -206,10 +223,10 @@ void kipsec_spd_glance_gone(struct kipsec_net *kn,
 
 	lockdep_assert_held(&kn->cfg);
 	if (++view->changes <= n &&
-	    (n >= FEW || rcu_access_pointer(view->glance)))
+	    (n >= FEW || glance_of(view) != &anything))
 		return;
 	view->changes = 0;
 	glance_replace(view, n ? glance_make(kn, pol, false) : NULL);
 	if (!n)
-		kipsec_spd_view_init(view);
+		compare_nothing(view);
 }
