@@ -199,6 +199,14 @@ void kipsec_pfkey_put_expire(struct kipsec_pfkey_out *out, struct kipsec_sa *sa,
 void kipsec_pfkey_put_policy_msg(struct kipsec_pfkey_out *out,
 				 const struct kipsec_policy *pol);
 
+/**
+ * kipsec_pfkey_get_lifetime() - limits that a request states
+ * @rq: the request
+ * @lt: what is not mentioned stays as it is
+ */
+void kipsec_pfkey_get_lifetime(const struct kipsec_pfkey_req *rq,
+			       struct kipsec_lifetime *lt);
+
 /** kipsec_pfkey_put_spdexpire() - all extensions of an SPDEXPIRE */
 void kipsec_pfkey_put_spdexpire(struct kipsec_pfkey_out *out,
 				const struct kipsec_policy *pol);
@@ -232,14 +240,13 @@ void kipsec_pfkey_get_selector(const struct kipsec_pfkey_req *rq,
 bool kipsec_pfkey_dump_wanted(const struct kipsec_pfkey_sock *ks);
 
 /**
- * kipsec_pfkey_dump_resume() - fill the reader's buffer again; @cfg held
+ * kipsec_pfkey_dump_some() - fill the reader's buffer; @cfg held
  * @kn: the namespace
  * @ks: the reader
  *
  * Return: 0, or -ENOMEM, with which the dump is over.
  */
-int kipsec_pfkey_dump_resume(struct kipsec_net *kn,
-			     struct kipsec_pfkey_sock *ks);
+int kipsec_pfkey_dump_some(struct kipsec_net *kn, struct kipsec_pfkey_sock *ks);
 
 /** kipsec_pfkey_dump_end() - forget the dump; @cfg held, or the last user */
 void kipsec_pfkey_dump_end(struct kipsec_pfkey_sock *ks);

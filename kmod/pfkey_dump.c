@@ -19,17 +19,12 @@
 #include "sad.h"
 #include "spd.h"
 
-/* Do the first @len bits of two addresses agree? */
-static bool prefix_equal(const union kipsec_addr *addr, const u32 *want, u8 len)
+static bool prefix_meant(const union kipsec_addr *addr, const u32 *want, u8 len)
 {
-	unsigned int words = len / 32, bits = len % 32;
-	__be32 theirs[4];
+	union kipsec_addr prefix;
 
-	memcpy(theirs, want, sizeof(theirs));
-	if (memcmp(addr->w, theirs, words * sizeof(theirs[0])))
-		return false;
-	return !bits || !((addr->w[words] ^ theirs[words]) &
-			  htonl(~0U << (32 - bits)));
+	memcpy(&prefix, want, sizeof(prefix));
+	return kipsec_addr_in_prefix(addr->w, &prefix, len);
 }
 
 static bool filter_match(const struct kipsec_pfkey_dump *d,
@@ -43,9 +38,9 @@ static bool filter_match(const struct kipsec_pfkey_dump *d,
 	     f->sadb_x_filter_family == AF_INET6) &&
 	    f->sadb_x_filter_family != sa->id.family)
 		return false;
-	return prefix_equal(&sa->src, f->sadb_x_filter_saddr,
+	return prefix_meant(&sa->src, f->sadb_x_filter_saddr,
 			    f->sadb_x_filter_splen) &&
-	       prefix_equal(&sa->id.dst, f->sadb_x_filter_daddr,
+	       prefix_meant(&sa->id.dst, f->sadb_x_filter_daddr,
 			    f->sadb_x_filter_dplen);
 }
 
@@ -109,7 +104,7 @@ static bool has_room(const struct sock *sk)
 	       2ULL * READ_ONCE(sk->sk_rcvbuf);
 }
 
-static int dump_some(struct kipsec_net *kn, struct kipsec_pfkey_sock *ks)
+int kipsec_pfkey_dump_some(struct kipsec_net *kn, struct kipsec_pfkey_sock *ks)
 {
 	struct kipsec_pfkey_dump *d = &ks->dump;
 	struct sk_buff *skb;
@@ -136,12 +131,6 @@ bool kipsec_pfkey_dump_wanted(const struct kipsec_pfkey_sock *ks)
 	       READ_ONCE(ks->sk.sk_rcvbuf);
 }
 
-int kipsec_pfkey_dump_resume(struct kipsec_net *kn,
-			     struct kipsec_pfkey_sock *ks)
-{
-	return dump_some(kn, ks);
-}
-
 /* The request's seq is not echoed: it might be 0, and mean the end. */
 static int dump_start(struct kipsec_pfkey_req *rq,
 		      const struct kipsec_pfkey_dump *what)
@@ -160,7 +149,7 @@ static int dump_start(struct kipsec_pfkey_req *rq,
 		return first ? PTR_ERR(first) : -ENOENT;
 	}
 	d->held = first;
-	return dump_some(rq->kn, ks);
+	return kipsec_pfkey_dump_some(rq->kn, ks);
 }
 
 int kipsec_pfkey_dump(struct kipsec_pfkey_req *rq)

@@ -239,3 +239,20 @@ void kipsec_pfkey_put_spdexpire(struct kipsec_pfkey_out *out,
 	kipsec_pfkey_put_limit(out, true, &pol->lifetime.hard);
 	put_policy(out, pol);
 }
+
+static void get_limit(const struct sadb_lifetime *xl, struct kipsec_limit *lim)
+{
+	if (!xl)
+		return;
+	lim->packets = xl->sadb_lifetime_allocations;
+	lim->bytes = xl->sadb_lifetime_bytes;
+	lim->addtime = xl->sadb_lifetime_addtime;
+	lim->usetime = xl->sadb_lifetime_usetime;
+}
+
+void kipsec_pfkey_get_lifetime(const struct kipsec_pfkey_req *rq,
+			       struct kipsec_lifetime *lt)
+{
+	get_limit(kipsec_pfkey_lifetime(&rq->msg, true), &lt->hard);
+	get_limit(kipsec_pfkey_lifetime(&rq->msg, false), &lt->soft);
+}

@@ -91,24 +91,6 @@ int kipsec_pfkey_get_mode(const struct kipsec_pfkey_req *rq, u8 *mode,
 	return *mode > KIPSEC_MODE_TUNNEL ? -EINVAL : 0;
 }
 
-static void get_limit(const struct sadb_lifetime *xl, struct kipsec_limit *lim)
-{
-	if (!xl)
-		return;
-	lim->packets = xl->sadb_lifetime_allocations;
-	lim->bytes = xl->sadb_lifetime_bytes;
-	lim->addtime = xl->sadb_lifetime_addtime;
-	lim->usetime = xl->sadb_lifetime_usetime;
-}
-
-/* What the message does not mention stays as it is in @lt. */
-static void get_lifetime(const struct kipsec_pfkey_req *rq,
-			 struct kipsec_lifetime *lt)
-{
-	get_limit(kipsec_pfkey_lifetime(&rq->msg, true), &lt->hard);
-	get_limit(kipsec_pfkey_lifetime(&rq->msg, false), &lt->soft);
-}
-
 /*
  * Programs ask for windows as small as 4, from the days when the unit was eight
  * packets; on today's networks that would lose packets. So what is enforced is
@@ -313,7 +295,7 @@ static int fill_sa(const struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
 		err = get_icv(rq, sa);
 	if (err)
 		return err;
-	get_lifetime(rq, &lt);
+	kipsec_pfkey_get_lifetime(rq, &lt);
 	kipsec_sa_set_lifetime(sa, &lt);
 	return kipsec_sa_init(sa, window, last);
 }
@@ -459,7 +441,7 @@ static int change_sa(struct kipsec_pfkey_req *rq, struct kipsec_sa *sa)
 	}
 	if (kipsec_pfkey_lifetime(&rq->msg, true) ||
 	    kipsec_pfkey_lifetime(&rq->msg, false)) {
-		get_lifetime(rq, &lt);
+		kipsec_pfkey_get_lifetime(rq, &lt);
 		kipsec_sa_set_lifetime(sa, &lt);
 	}
 	sa_made(rq, sa);

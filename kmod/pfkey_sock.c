@@ -212,7 +212,7 @@ static void continue_dump(struct sock *sk)
 	if (!kipsec_pfkey_dump_wanted(to_ks(sk)))
 		return;
 	mutex_lock(&kn->cfg);
-	err = kipsec_pfkey_dump_resume(kn, to_ks(sk));
+	err = kipsec_pfkey_dump_some(kn, to_ks(sk));
 	mutex_unlock(&kn->cfg);
 	if (err) {
 		/* better an error than a reader who waits for the rest */

@@ -40,16 +40,6 @@ void kipsec_pfkey_get_selector(const struct kipsec_pfkey_req *rq,
 	sel->proto = dst->proto ?: KIPSEC_PROTO_ANY;
 }
 
-static void get_limit(const struct sadb_lifetime *xl, struct kipsec_limit *lim)
-{
-	if (!xl)
-		return;
-	lim->packets = xl->sadb_lifetime_allocations;
-	lim->bytes = xl->sadb_lifetime_bytes;
-	lim->addtime = xl->sadb_lifetime_addtime;
-	lim->usetime = xl->sadb_lifetime_usetime;
-}
-
 /*
  * A policy that wants protection, by nothing, protects nothing: strongSwan
  * sends such ones for forwarded packets. They are listed as what they are.
@@ -74,8 +64,7 @@ static struct kipsec_policy *make_policy(const struct kipsec_pfkey_req *rq,
 	pol->dir = xp->dir - 1;
 	pol->action = action_of(xp);
 	pol->rule.priority = xp->priority;
-	get_limit(kipsec_pfkey_lifetime(&rq->msg, true), &pol->lifetime.hard);
-	get_limit(kipsec_pfkey_lifetime(&rq->msg, false), &pol->lifetime.soft);
+	kipsec_pfkey_get_lifetime(rq, &pol->lifetime);
 	for (i = 0; i < xp->nreq; i++) {
 		const struct kipsec_pfkey_request *from = &xp->req[i];
 		struct kipsec_request *to = &pol->req[i];

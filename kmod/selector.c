@@ -60,7 +60,7 @@ void kipsec_selector_compile(const struct kipsec_selector *sel,
 		     sel->dst_len, words);
 }
 
-static bool addr_in_prefix(const __be32 *addr, const union kipsec_addr *prefix,
+bool kipsec_addr_in_prefix(const __be32 *addr, const union kipsec_addr *prefix,
 			   unsigned int len)
 {
 	unsigned int whole = len / 32;
@@ -82,8 +82,8 @@ bool kipsec_selector_match(const struct kipsec_selector *sel,
 	       (sel->proto == KIPSEC_PROTO_ANY || sel->proto == fl->proto) &&
 	       (!sel->sport || sel->sport == fl->sport) &&
 	       (!sel->dport || sel->dport == fl->dport) &&
-	       addr_in_prefix(src, &sel->src, sel->src_len) &&
-	       addr_in_prefix(dst, &sel->dst, sel->dst_len);
+	       kipsec_addr_in_prefix(src, &sel->src, sel->src_len) &&
+	       kipsec_addr_in_prefix(dst, &sel->dst, sel->dst_len);
 }
 
 bool kipsec_selector_equal(const struct kipsec_selector *a,

@@ -130,6 +130,10 @@ struct kipsec_selector {
 void kipsec_selector_compile(const struct kipsec_selector *sel,
 			     struct kipsec_flow *key, struct kipsec_flow *mask);
 
+/** kipsec_addr_in_prefix() - do the first @len bits of two addresses agree? */
+bool kipsec_addr_in_prefix(const __be32 *addr, const union kipsec_addr *prefix,
+			   unsigned int len);
+
 /** kipsec_selector_match() - does @fl fall under @sel? (the plain definition) */
 bool kipsec_selector_match(const struct kipsec_selector *sel,
 			   const struct kipsec_flow *fl);
