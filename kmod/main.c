@@ -114,6 +114,8 @@ static void __net_exit net_down(struct net *net)
 	kipsec_early_exit(kn);
 	kipsec_spd_exit(kn);
 	kipsec_expire_exit(kn);
+	/* What is being joined names the namespace. */
+	kipsec_reinject_flush();
 	kipsec_stats_exit(kn);
 }
 

@@ -99,9 +99,6 @@ void kipsec_reinject_flush(void)
 {
 	struct napi_struct *napi;
 
-	/* Those that are being joined name no device. */
-	if (KIPSEC_NO_NAMESPACE)
-		return;
 	/* A cell with packets in it is scheduled, until it has none. */
 	list_for_each_entry(napi, &cells_dev->napi_list, dev_list)
 		napi_synchronize(napi);

@@ -20,8 +20,8 @@ void kipsec_reinject(struct sk_buff *skb);
 /**
  * kipsec_reinject_flush() - wait until nothing reinjected before is under way
  *
- * For a device that no longer brings packets and is about to go. Context: may
- * sleep.
+ * For a device, or a namespace, that no longer brings packets and is about to go.
+ * Context: may sleep.
  */
 void kipsec_reinject_flush(void);
 

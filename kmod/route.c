@@ -301,7 +301,9 @@ static int route_netdev_event(struct notifier_block *nb, unsigned long event,
 
 	if (event != NETDEV_UNREGISTER)
 		return NOTIFY_DONE;
-	kipsec_reinject_flush();
+	/* Else they name its number. */
+	if (!KIPSEC_NO_NAMESPACE)
+		kipsec_reinject_flush();
 	if (kn && kn->sad)
 		kipsec_sad_forget_routes(kn, dev);
 	return NOTIFY_DONE;
