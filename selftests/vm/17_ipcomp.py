@@ -371,7 +371,7 @@ def control(tap, b):
             areas = 3 * (int(f.read().split("-")[-1]) + 1)
         b.k.setkey("flush; spdflush;")
         has_memory(0)
-        for _ in range(1 if DEBUG else 3):
+        for _ in range(3):
             for i in range(20):
                 b.k.setkey("add %s %s ipcomp %#x -C deflate;" % (K, X, 0x2000 + i))
                 has_memory(areas)
@@ -475,11 +475,13 @@ def tests(tap):
         tap.on_failure[:] = [b.k.state, b.x.state]
         for v in (V6,) if DEBUG else (V4, V6):
             interop(tap, b, v)
-            tcp(tap, b, v)
+            if not DEBUG:
+                tcp(tap, b, v)
         streams(tap, b)
         hostile(tap, b)
-        bundles(tap, b)
-        control(tap, b)
+        if not DEBUG:
+            bundles(tap, b)
+            control(tap, b)
         no_memory(tap, b)
 
 
