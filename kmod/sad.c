@@ -39,6 +39,7 @@
  * the replay window needs anyway. Neither needs per-CPU memory.
  */
 #include <linux/hash.h>
+#include <linux/rcupdate_wait.h>
 #include <linux/slab.h>
 #include <net/dst.h>
 
