@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: core
+# Suite: full
 #
 # The Authentication Header with IPv6, against xfrm, scapy and packets made by
 # hand: each hash, transport and tunnels of all four combinations; what may change

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: core debug
+# Suite: core
 #
 # Sockets of key managers bypass all policies, out and in, and nobody else does.
 #
