@@ -59,15 +59,18 @@ static inline bool kipsec_is_extension(u8 proto)
 	       proto == NEXTHDR_FRAGMENT || proto == NEXTHDR_DEST;
 }
 
+/** kipsec_leads_to_ipsec() - is that IPsec's number, or may it have IPsec behind? */
+static __always_inline bool kipsec_leads_to_ipsec(u8 proto, bool ip6)
+{
+	return kipsec_is_ipsec(proto) || (ip6 && kipsec_is_extension(proto));
+}
+
 /** kipsec_maybe_ipsec() - a glance: false if no IPsec header can be found */
 static inline bool kipsec_maybe_ipsec(const struct sk_buff *skb)
 {
-	u8 proto;
-
 	if (likely(!kipsec_is_ip6(skb)))
-		return kipsec_is_ipsec(ip_hdr(skb)->protocol);
-	proto = ipv6_hdr(skb)->nexthdr;
-	return kipsec_is_ipsec(proto) || kipsec_is_extension(proto);
+		return kipsec_leads_to_ipsec(ip_hdr(skb)->protocol, false);
+	return kipsec_leads_to_ipsec(ipv6_hdr(skb)->nexthdr, true);
 }
 
 /** kipsec_plain_esp() - is it ESP right behind an IP header without options? */

@@ -404,14 +404,13 @@ static noinline unsigned int in_look(struct kipsec_net *kn, struct sk_buff *skb,
 	return sa ? in_protected(kn, skb, sa) : in_clear(kn, skb);
 }
 
-/* IPsec, what may have it behind, and ICMP, which may be about it. */
+/* What may be IPsec, and ICMP, which may be about it. */
 static __always_inline bool in_special(u8 proto, bool ip6)
 {
 	if (likely(proto == IPPROTO_UDP || proto == IPPROTO_TCP))
 		return false;
-	return kipsec_is_ipsec(proto) ||
-	       (ip6 ? proto == IPPROTO_ICMPV6 || kipsec_is_extension(proto) :
-		      proto == IPPROTO_ICMP);
+	return kipsec_leads_to_ipsec(proto, ip6) ||
+	       proto == (ip6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
 }
 
 /* None of these, nor any policy's; and nobody has marked it. */

@@ -4,6 +4,7 @@
  * replies, dumps and events alike, so that all show the same picture.
  */
 #include <linux/in.h>
+#include <linux/timekeeping.h>
 
 #include "../offload/engine.h"
 #include "alg.h"

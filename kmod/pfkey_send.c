@@ -65,7 +65,7 @@ static void enqueue(struct sock *sk, struct sk_buff *skb, bool secret)
 }
 
 /* One message may overshoot the limit. */
-static bool has_room(const struct sock *sk)
+static bool takes_more(const struct sock *sk)
 {
 	return atomic_read(&sk->sk_rmem_alloc) <= READ_ONCE(sk->sk_rcvbuf);
 }
@@ -76,7 +76,7 @@ static bool has_room(const struct sock *sk)
  */
 static void deliver(struct kipsec_net *kn, struct sock *sk, struct sk_buff *skb)
 {
-	if (skb && has_room(sk)) {
+	if (skb && takes_more(sk)) {
 		enqueue(sk, skb, false);
 		return;
 	}
@@ -156,7 +156,7 @@ void kipsec_pfkey_send_secret(struct kipsec_pfkey_sock *ks, struct sk_buff *skb)
 	struct sock *sk = &ks->sk;
 
 	kipsec_pfkey_show(kn, skb->data, skb->len);
-	if (has_room(sk)) {
+	if (takes_more(sk)) {
 		enqueue(sk, skb, true);
 		return;
 	}

@@ -143,18 +143,27 @@ int kipsec_fit_slow(struct sk_buff *skb, const struct kipsec_path *path,
 	return -EMSGSIZE;
 }
 
-/* RFC 4301 section 8.2: only what names an SA of ours, both ends of it. */
-static struct kipsec_sa *icmp_sa(const struct sk_buff *skb, int off, u8 proto)
+/*
+ * RFC 4301 section 8.2: only what names an SA of ours, both ends of it. @ip: the IP
+ * header that an ICMP quotes; @off: of what follows it, from the start of the data.
+ */
+static struct kipsec_sa *quoted_sa(struct kipsec_net *kn, const struct sk_buff *skb,
+				   const void *ip, int off, u8 proto)
 {
-	struct kipsec_net *kn = kipsec_net(dev_net(skb->dev));
-	union kipsec_addr src = kipsec_source(skb->data);
+	union kipsec_addr src = kipsec_source(ip);
 	struct kipsec_sa_id id;
 	struct kipsec_sa *sa;
 
-	if (!kipsec_id_get(skb, skb->data, off, proto, &id))
+	if (!kipsec_id_get(skb, ip, off, proto, &id))
 		return NULL;
 	sa = kipsec_sad_lookup(kn, &id);
 	return sa && kipsec_addr_equal(&sa->src, &src, id.family) ? sa : NULL;
+}
+
+/* For handlers of the stack, where it is what the data begin with. */
+static struct kipsec_sa *icmp_sa(const struct sk_buff *skb, int off, u8 proto)
+{
+	return quoted_sa(kipsec_net(dev_net(skb->dev)), skb, skb->data, off, proto);
 }
 
 /* Seconds until a learned value is forgotten: what the system's own live. */
@@ -216,13 +225,11 @@ static bool in_udp(const struct kipsec_sa *sa, const struct udphdr *uh)
 	return sa->natt.sport == uh->source && sa->natt.dport == uh->dest;
 }
 
-/* @off: of what an ICMP quotes behind the IP header @ip. */
+/* See quoted_sa(); ESP may be in UDP. */
 static void learn_quoted(struct kipsec_net *kn, struct sk_buff *skb,
 			 const void *ip, int off, u8 proto, u32 mtu)
 {
-	union kipsec_addr src = kipsec_source(ip);
 	const struct udphdr *uh = NULL;
-	struct kipsec_sa_id id;
 	struct kipsec_sa *sa;
 	struct udphdr buf;
 
@@ -233,10 +240,10 @@ static void learn_quoted(struct kipsec_net *kn, struct sk_buff *skb,
 		off += sizeof(*uh);
 		proto = IPPROTO_ESP;
 	}
-	if (!kipsec_is_ipsec(proto) || !kipsec_id_get(skb, ip, off, proto, &id))
+	if (!kipsec_is_ipsec(proto))
 		return;
-	sa = kipsec_sad_lookup(kn, &id);
-	if (sa && in_udp(sa, uh) && kipsec_addr_equal(&sa->src, &src, id.family))
+	sa = quoted_sa(kn, skb, ip, off, proto);
+	if (sa && in_udp(sa, uh))
 		learn(sa, mtu);
 }
 

@@ -10,7 +10,6 @@
 #include <linux/rcupdate.h>
 #include <linux/refcount.h>
 #include <linux/rhashtable.h>
-#include <linux/timekeeping.h>
 
 #include "classifier.h"
 #include "expire.h"

@@ -301,7 +301,7 @@ def idle(tap, lab, k, send):
                 time.sleep(4.5)
                 current = key.dump(pfkey.SPDDUMP)[0].ext[pfkey.CURRENT]
                 check(real + 86390 < current.use < real + 86410, "used at %d, of %d" % (current.use, real))
-                wait_for(lambda: not key.dump(pfkey.SPDDUMP), 10.0)
+                check(wait_for(lambda: not key.dump(pfkey.SPDDUMP), 10.0), "the policy does not end")
             finally:
                 time.clock_settime(time.CLOCK_REALTIME, time.time() - 86400)
 
