@@ -1,15 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# selftests/run_vm.sh [full|core|debug] [PATTERN]: run the tests of selftests/vm
+# selftests/run_vm.sh [full|core|debug|cores] [PATTERN]: run the tests of selftests/vm
 # whose names contain PATTERN. Outside of a virtual machine it starts one (see
-# scripts/vm), with the debug kernel for the set debug.
+# scripts/vm), with the debug kernel for the sets debug and cores.
 #
-# A test says in a line "# Suite: WORDS" of its head comment to which of the
-# sets core and debug it belongs; full is all. Each begins with a module just
-# loaded and no name space of a test; afterwards the module must go within 20
-# seconds, the kernel must not have complained, and no clear text may have been
-# on any wire. Prints the KTAP of all tests and one line with the sum.
+# A test says in a line "# Suite: WORDS" of its head comment to which of the sets core,
+# debug and cores (who wants several processors) it belongs; full is all. Each begins
+# with a module just loaded and no name space of a test; afterwards the module must go
+# within 20 seconds, the kernel must not have complained, and no clear text may have
+# been on any wire. Prints the KTAP of all tests and one line with the sum.
 #
 # Exit status: 0 all well, 1 something failed, 4 everything was skipped.
 set -u
@@ -24,13 +24,13 @@ watcher=
 limit=${KIPSEC_TEST_LIMIT:-600}
 
 case $set in
-full|core|debug) ;;
+full|core|debug|cores) ;;
 *) sed -n '4,/^set -u/{/^#/!d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2 ;;
 esac
 # Never on the machine itself: the tests load modules and want to be alone.
 if ! [ -f /run/vm/cmd ]; then
 	kernel=6.1
-	[ "$set" != debug ] || kernel=debug
+	case $set in debug|cores) kernel=debug ;; esac
 	exec "$here/../scripts/vm" -k "$kernel" -t 1800 -- "$here/run_vm.sh" "$@"
 fi
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: debug
+# Suite: cores
 #
 # Namespaces share nothing, and go with all that is in them.
 #

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: debug
+# Suite: cores
 #
-# The module comes and goes: a hundred times under traffic with policies and
-# SAs, with a namespace deleted under traffic, and not at all beside af_key.
+# The module comes and goes: again and again under traffic with policies and SAs,
+# with a namespace deleted under traffic, and not at all beside af_key.
 #
 #	10.1.0.1/24 [k: kipsec] 10.0.0.1 ---- wire ---- 10.0.0.2 [x: kipsec]
 import os
@@ -24,9 +24,8 @@ from wire import OPEN, fill                                     # noqa: E402
 
 K, X = "10.0.0.1", "10.0.0.2"
 KO = os.path.join(os.environ.get("KIPSEC_MODDIR", ""), "kipsec.ko")
-# The debug kernel is ten times slower, and looks closer.
-DEBUG = os.path.exists("/sys/kernel/debug/kmemleak")
-ROUNDS = int(os.environ.get("KIPSEC_LIFE_ROUNDS", "10" if DEBUG else "100"))
+ROUNDS = int(os.environ.get("KIPSEC_LIFE_ROUNDS",
+                            "100" if os.environ.get("KIPSEC_SUITE") == "full" else "10"))
 
 
 class Blaster:

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: debug
+# Suite: cores
 #
 # Many at once: managers that add, complete, delete, expire and flush the same SAs
 # while packets use them; floods of packets for nobody and of old ones, which must

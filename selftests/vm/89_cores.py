@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: core debug
+# Suite: cores
 #
 # One SA on many cores (net.kipsec.pipeline): numbered datagrams pass a cipher
 # that takes long, which the crew does. Whatever is done where, they go on the
