@@ -11,7 +11,7 @@
 #define _KIPSEC_GLANCE_H
 
 #ifdef __KERNEL__
-#include <linux/compiler.h>
+#include <linux/bitops.h>
 #include <linux/log2.h>
 #include <linux/types.h>
 #else
@@ -36,7 +36,7 @@ struct kipsec_ends {
  * @shift: that leaves the number of a bit
  * @room: policies for which it was made
  * @rcu: frees it
- * @bits: 2^(64 - @shift)
+ * @bits: 2^(64 - @shift) of them
  */
 struct kipsec_glance {
 	struct kipsec_ends	common;
@@ -44,15 +44,15 @@ struct kipsec_glance {
 	u32			shift;
 	u32			room;
 	struct rcu_head		rcu;
-	u64			bits[];
+	unsigned long		bits[];
 };
 
 #define KIPSEC_GLANCE_SPARSE	64	/* bits for each policy */
 
-/** kipsec_glance_words() - length of @bits with room for @room policies */
-static inline u32 kipsec_glance_words(u32 room)
+/** kipsec_glance_bits() - how many there are with room for @room policies */
+static inline u64 kipsec_glance_bits(u32 room)
 {
-	return roundup_pow_of_two(max(room, 64U)) * KIPSEC_GLANCE_SPARSE / 64;
+	return (u64)roundup_pow_of_two(max(room, 64U)) * KIPSEC_GLANCE_SPARSE;
 }
 
 /** kipsec_ends4() - of the two addresses of an IPv4 header */
@@ -97,18 +97,14 @@ static inline u64 kipsec_glance_bit(const struct kipsec_glance *g,
 static inline void kipsec_glance_set(struct kipsec_glance *g,
 				     struct kipsec_ends ends)
 {
-	u64 bit = kipsec_glance_bit(g, ends);
-
-	WRITE_ONCE(g->bits[bit / 64], g->bits[bit / 64] | 1ULL << bit % 64);
+	set_bit(kipsec_glance_bit(g, ends), g->bits);
 }
 
 /** kipsec_glance_get() - false: no policy is for packets with these addresses */
 static inline bool kipsec_glance_get(const struct kipsec_glance *g,
 				     struct kipsec_ends ends)
 {
-	u64 bit = kipsec_glance_bit(g, ends);
-
-	return READ_ONCE(g->bits[bit / 64]) >> bit % 64 & 1;
+	return test_bit(kipsec_glance_bit(g, ends), g->bits);
 }
 
 #endif /* _KIPSEC_GLANCE_H */

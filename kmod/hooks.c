@@ -272,10 +272,11 @@ static noinline unsigned int out_look(struct kipsec_net *kn,
 }
 
 /* Not of what most packets pass: they would save registers for it. */
-static noinline unsigned int out_ask(struct kipsec_net *kn, struct sk_buff *skb,
+static noinline unsigned int out_ask(const struct kipsec_spd_view *view,
+				     struct sk_buff *skb,
 				     const struct nf_hook_state *state)
 {
-	return out_exempt(skb, state) ? NF_ACCEPT : out_look(kn, skb, state);
+	return out_exempt(skb, state) ? NF_ACCEPT : out_look(view->kn, skb, state);
 }
 
 /* Each hook has a view of the policies of its side and family. */
@@ -285,7 +286,7 @@ hook_out(const struct kipsec_spd_view *view, struct sk_buff *skb,
 {
 	if (!kipsec_spd_glance(view, addresses(skb, ip6), ip6))
 		return NF_ACCEPT;
-	return out_ask(view->kn, skb, state);
+	return out_ask(view, skb, state);
 }
 
 static unsigned int hook_out4(void *priv, struct sk_buff *skb,
@@ -384,9 +385,11 @@ static bool in_marked(const struct kipsec_net *kn, struct sk_buff *skb)
 }
 
 /* Something that may be ours, or any policy's. */
-static noinline unsigned int in_look(struct kipsec_net *kn, struct sk_buff *skb,
+static noinline unsigned int in_look(const struct kipsec_spd_view *view,
+				     struct sk_buff *skb,
 				     const struct nf_hook_state *state)
 {
+	struct kipsec_net *kn = view->kn;
 	struct kipsec_sa *sa = NULL;
 	struct kipsec_upper up;
 
@@ -431,7 +434,7 @@ hook_in(const struct kipsec_spd_view *view, struct sk_buff *skb,
 {
 	if (in_passes(view, skb, ip6) || (state->in->flags & IFF_LOOPBACK))
 		return NF_ACCEPT;
-	return in_look(view->kn, skb, state);
+	return in_look(view, skb, state);
 }
 
 static unsigned int hook_in4(void *priv, struct sk_buff *skb,

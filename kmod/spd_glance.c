@@ -70,16 +70,16 @@ static unsigned int policies_of(struct kipsec_net *kn,
 /* An empty table for policies that all compare @common. */
 static struct kipsec_glance *glance_alloc(struct kipsec_ends common, u32 room)
 {
-	u32 words = kipsec_glance_words(room);
+	u64 bits = kipsec_glance_bits(room);
 	struct kipsec_glance *g;
 
-	g = kvzalloc(struct_size(g, bits, words), GFP_KERNEL);
+	g = kvzalloc(struct_size(g, bits, BITS_TO_LONGS(bits)), GFP_KERNEL);
 	if (!g)
 		return NULL;
 	g->common = common;
 	g->factor[0] = get_random_u64() | 1;
 	g->factor[1] = get_random_u64() | 1;
-	g->shift = 64 - ilog2(words) - ilog2(64);
+	g->shift = 64 - ilog2(bits);
 	g->room = room;
 	return g;
 }

@@ -42,6 +42,7 @@ typedef int64_t s64;
 #define U64_MAX		UINT64_MAX
 
 #define BITS_PER_LONG	((unsigned int)(8 * sizeof(long)))
+#define BITS_TO_LONGS(n) DIV_ROUND_UP(n, BITS_PER_LONG)
 
 /* Attributes */
 
@@ -88,6 +89,17 @@ static inline unsigned long roundup_pow_of_two(unsigned long n)
 	while (p < n)
 		p <<= 1;
 	return p;
+}
+
+static inline void set_bit(unsigned long n, unsigned long *bits)
+{
+	__atomic_or_fetch(&bits[n / BITS_PER_LONG], 1UL << n % BITS_PER_LONG,
+			  __ATOMIC_RELAXED);
+}
+
+static inline bool test_bit(unsigned long n, const unsigned long *bits)
+{
+	return READ_ONCE(bits[n / BITS_PER_LONG]) >> n % BITS_PER_LONG & 1;
 }
 
 /* Byte order */

@@ -10,13 +10,13 @@
 
 static struct kipsec_glance *make(struct kipsec_ends common)
 {
-	u32 words = kipsec_glance_words(RULES);
-	struct kipsec_glance *g = kzalloc(struct_size(g, bits, words), GFP_KERNEL);
+	u64 bits = kipsec_glance_bits(RULES);
+	struct kipsec_glance *g = kzalloc(struct_size(g, bits, BITS_TO_LONGS(bits)), GFP_KERNEL);
 
 	g->common = common;
 	g->factor[0] = ktap_rand() | 1;
 	g->factor[1] = ktap_rand() | 1;
-	g->shift = 64 - __builtin_ctz(words * 64);
+	g->shift = 64 - __builtin_ctzll(bits);
 	g->room = RULES;
 	return g;
 }
