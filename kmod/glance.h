@@ -49,8 +49,8 @@ struct kipsec_glance {
 
 #define KIPSEC_GLANCE_SPARSE	64	/* bits for each policy */
 
-/** kipsec_glance_bits() - how many there are with room for @room policies */
-static inline u64 kipsec_glance_bits(u32 room)
+/** kipsec_glance_size() - how many bits there are with room for @room policies */
+static inline u64 kipsec_glance_size(u32 room)
 {
 	return (u64)roundup_pow_of_two(max(room, 64U)) * KIPSEC_GLANCE_SPARSE;
 }

@@ -70,7 +70,7 @@ static unsigned int policies_of(struct kipsec_net *kn,
 /* An empty table for policies that all compare @common. */
 static struct kipsec_glance *glance_alloc(struct kipsec_ends common, u32 room)
 {
-	u64 bits = kipsec_glance_bits(room);
+	u64 bits = kipsec_glance_size(room);
 	struct kipsec_glance *g;
 
 	g = kvzalloc(struct_size(g, bits, BITS_TO_LONGS(bits)), GFP_KERNEL);

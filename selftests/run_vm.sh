@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# selftests/run_vm.sh [full|core|debug|cores] [PATTERN]: run the tests of selftests/vm
-# whose names contain PATTERN. Outside of a virtual machine it starts one (see
-# scripts/vm), with the debug kernel for the sets debug and cores.
+# selftests/run_vm.sh [-l] [full|core|debug|cores] [PATTERN]: run the tests of
+# selftests/vm whose names contain PATTERN; -l only lists them. Outside of a virtual
+# machine it starts one (see scripts/vm), with the debug kernel for the sets debug and
+# cores.
 #
 # A test says in a line "# Suite: WORDS" of its head comment to which of the sets core,
 # debug and cores (who wants several processors) it belongs; full is all. Each begins
@@ -15,6 +16,8 @@
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
+list=
+[ "${1-}" != -l ] || { list=1; shift; }
 set=${1:-full}
 pattern=${2:-}
 passed=0 failed=0 skipped=0
@@ -27,6 +30,24 @@ case $set in
 full|core|debug|cores) ;;
 *) sed -n '4,/^set -u/{/^#/!d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2 ;;
 esac
+
+wanted() {
+	[ -x "$1" ] && [ -f "$1" ] || return 1
+	case $(basename "$1") in
+	*"$pattern"*) ;;
+	*) return 1 ;;
+	esac
+	[ "$set" = full ] || sed -n '1,30p' "$1" | grep -qE "^# Suite:.*\\<$set\\>"
+}
+
+tests=()
+for t in "$here"/vm/*; do
+	! wanted "$t" || tests+=("$t")
+done
+if [ -n "$list" ]; then
+	printf '%s\n' ${tests[@]+"${tests[@]}"}
+	exit
+fi
 # Never on the machine itself: the tests load modules and want to be alone.
 if ! [ -f /run/vm/cmd ]; then
 	kernel=6.1
@@ -180,21 +201,12 @@ run_test() {
 	echo "# --- $name took $((SECONDS - start)) s"
 }
 
-wanted() {
-	[ -x "$1" ] && [ -f "$1" ] || return 1
-	case $(basename "$1") in
-	*"$pattern"*) ;;
-	*) return 1 ;;
-	esac
-	[ "$set" = full ] || sed -n '1,30p' "$1" | grep -qE "^# Suite:.*\\<$set\\>"
-}
-
 export KIPSEC_SUITE=$set
 echo "KTAP version 1"
 prepare
 clean_up
-for t in "$here"/vm/*; do
-	! wanted "$t" || run_test "$t"
+for t in ${tests[@]+"${tests[@]}"}; do
+	run_test "$t"
 done
 [ -z "$watcher" ] || kill "$watcher"
 echo "sum: $passed passed, $failed failed, $skipped skipped"

@@ -10,7 +10,7 @@
 
 static struct kipsec_glance *make(struct kipsec_ends common)
 {
-	u64 bits = kipsec_glance_bits(RULES);
+	u64 bits = kipsec_glance_size(RULES);
 	struct kipsec_glance *g = kzalloc(struct_size(g, bits, BITS_TO_LONGS(bits)), GFP_KERNEL);
 
 	g->common = common;

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: core cores
+# Suite: cores
 #
 # A cipher that answers later, from another context: everything that works with
 # one that answers at once works the same, and nothing breaks when an SA, a

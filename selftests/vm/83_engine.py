@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: core cores
+# Suite: cores
 #
 # A card that misbehaves in every way that it can be told to, under numbered
 # datagrams both ways: nothing is lost, order is kept on the wire and at the
