@@ -359,10 +359,22 @@ bool kipsec_input_short(struct kipsec_net *kn, struct kipsec_sa *sa,
 
 /* --- the stack's side ---------------------------------------------------- */
 
+/* Larval; or so when it was found, and completed now, by another SA in its place. */
+static bool comes_early(struct kipsec_net *kn, const struct kipsec_sa *sa,
+			const struct sk_buff *skb)
+{
+	const struct kipsec_sa *now;
+
+	if (READ_ONCE(sa->state) == KIPSEC_SA_LARVAL)
+		return true;
+	now = kipsec_input_sa(kn, skb, 0, sa->id.proto);
+	return now && now != sa;
+}
+
 static void not_usable(struct kipsec_net *kn, struct kipsec_sa *sa,
 		       struct sk_buff *skb, int encap)
 {
-	if (READ_ONCE(sa->state) != KIPSEC_SA_LARVAL ||
+	if (!comes_early(kn, sa, skb) ||
 	    !kipsec_early_hold(kn, sa, skb, encap))
 		kipsec_drop(kn, skb, KIPSEC_DROP_IN_SA_STATE, sa, NULL);
 }
