@@ -24,6 +24,7 @@ struct kipsec_sa *kipsec_ipip_sa(struct kipsec_net *kn,
 		.mode	= KIPSEC_MODE_TUNNEL,
 		.family	= AF_INET,
 	};
+	struct kipsec_sa *sa;
 
 	if (ip_hdr(skb)->version == 6) {
 		want.family = AF_INET6;
@@ -33,6 +34,10 @@ struct kipsec_sa *kipsec_ipip_sa(struct kipsec_net *kn,
 		want.src.ip = ip_hdr(skb)->saddr;
 		want.dst.ip = ip_hdr(skb)->daddr;
 	}
+	sa = kipsec_sad_search(kn, &want);
+	if (sa)
+		return sa;
+	want.proto = IPPROTO_IPIP;	/* SAs for input only */
 	return kipsec_sad_search(kn, &want);
 }
 

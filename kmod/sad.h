@@ -496,7 +496,7 @@ void kipsec_sad_set_events(const struct kipsec_sad_events *ev);
  * @src: SA source: tunnel endpoint, or the packet's source
  * @dst: SA destination
  * @reqid: 0 prefers SAs without one and then takes any
- * @proto: IPPROTO_*
+ * @proto: IPPROTO_*; IPPROTO_IPIP finds SAs of IPComp that are for input only
  * @mode: KIPSEC_MODE_TRANSPORT or _TUNNEL; SAs of mode ANY serve both
  * @family: of the addresses
  * @zero: 0; 1 marks the groups that ignore the reqid (sad.c)

@@ -33,6 +33,10 @@ static const struct rhashtable_params group_params = {
 
 /* --- coming and going ------------------------------------------------------ */
 
+/*
+ * What a tunnel's IPComp could not shrink comes in as IP in IP, and only groups know
+ * by which SA (ipip.c). One for input has no other business in them.
+ */
 static void group_key(struct kipsec_sa_want *key, const struct kipsec_sa *sa,
 		      bool any)
 {
@@ -40,7 +44,7 @@ static void group_key(struct kipsec_sa_want *key, const struct kipsec_sa *sa,
 	key->src = sa->src;
 	key->dst = sa->id.dst;
 	key->reqid = any ? 0 : sa->reqid;
-	key->proto = sa->id.proto;
+	key->proto = sa->dir == IPSEC_DIR_INBOUND ? IPPROTO_IPIP : sa->id.proto;
 	key->mode = sa->mode;
 	key->family = sa->id.family;
 	key->zero = any;
@@ -101,7 +105,6 @@ int kipsec_sad_join(struct kipsec_sad *sad, struct kipsec_sa *sa)
 {
 	struct kipsec_sa_group *group, *any = NULL;
 
-	/* Of an IPComp tunnel's, ipip.c asks here for input, too. */
 	if (sa->dir == IPSEC_DIR_INBOUND && sa->id.proto != IPPROTO_COMP)
 		return 0;
 	group = group_get(sad, sa, false);

@@ -468,6 +468,25 @@ def no_memory(tap, b):
                     break
 
 
+def directions(tap, b):
+    def load(out, back):
+        text = "".join("add %s %s ipcomp %#x -m tunnel -dir %s -C deflate;\n" % (*between, way)
+                       for between, way in zip(V4.both, (out, back)))
+        b.fresh("tunnel", text=text + policies("tunnel"))
+
+    with tap.case("SAs of one direction each: what shrank, and what did not"):
+        load("out", "in")
+        with Moves(b.x), Moves(b.k, OutProtected=2, InProtected=2):
+            for side in "kx":
+                carry(b, "tunnel", side, V4, fill(1000, OPEN), True)
+                carry(b, "tunnel", side, V4, RANDOM.randbytes(1000), False)
+    with tap.case("an SA for input protects nothing that goes out"):
+        load("in", "in")
+        with Moves(b.x), Moves(b.k, OutNoSa=1), contextlib.suppress(OSError):
+            b.udp["tunnel", "k"].send(fill(1000, OPEN), ENDS["tunnel"][1], PORT)
+        b.wire.expect([])
+
+
 def tests(tap):
     ipsec.loaded()
     with pair(ipv6=True) as lab:
@@ -481,6 +500,7 @@ def tests(tap):
         hostile(tap, b)
         if not DEBUG:
             bundles(tap, b)
+            directions(tap, b)
             control(tap, b)
         no_memory(tap, b)
 
