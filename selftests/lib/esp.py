@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """ESP packets made by hand, for tests that forge them (RFC 4303).
 
-Only the null cipher with an HMAC, which needs nothing but Python's own library:
-what is tested with these are numbers, lengths and headers, not ciphers.
+The null cipher with an HMAC, which needs nothing but Python's own library: what is
+tested with these are numbers, lengths and headers. And AES-GCM, for its memory.
 """
 import hashlib
 import hmac
@@ -29,6 +29,14 @@ def seal(sa, seq, text, high=None):
     signed = packet + (struct.pack("!I", high) if high is not None else b"")
     icv = hmac.new(bytes.fromhex(hash_.key), signed, HASHES[hash_.name]).digest()
     return packet + icv[:hash_.icv]
+
+
+def seal_gcm(sa, seq, text):
+    """The same with AES-GCM (RFC 4106): encrypted, behind an IV."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    key, iv = bytes.fromhex(sa.algs[0].key), struct.pack("!Q", seq)
+    head = struct.pack("!II", sa.spi, seq)
+    return head + iv + AESGCM(key[:-4]).encrypt(key[-4:] + iv, text, head)
 
 
 def protect(sa, seq, payload, next_header, high=None):

@@ -22,7 +22,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import ipsec                                                    # noqa: E402
-from esp import trailer                                         # noqa: E402
+from esp import seal_gcm, trailer                                         # noqa: E402
 from ipsec import SA, Kipsec, Moves, Policy, Xfrm, transport    # noqa: E402
 from ktap import check, equal, run                              # noqa: E402
 from netns import pair                                          # noqa: E402
@@ -166,13 +166,6 @@ def outward(tap):
                     tcp_out(lab, way, 65536 if name != "MSG_ZEROCOPY" else 32768)
             for e in ear:
                 e.close()
-
-
-def seal_gcm(sa, seq, text):
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-    key, iv = bytes.fromhex(sa.algs[0].key), struct.pack("!Q", seq)
-    head = struct.pack("!II", sa.spi, seq)
-    return head + iv + AESGCM(key[:-4]).encrypt(key[-4:] + iv, text, head)
 
 
 def seal_cbc(sa, seq, text):
