@@ -85,7 +85,7 @@ static inline bool kipsec_shortcut_in(const struct net *net,
 
 	chain = kipsec_chain(net, ip6, NF_INET_PRE_ROUTING);
 	return !skb->active_extensions && kipsec_plain_esp(skb) &&
-	       !sa->natt.type && chain->num_hook_entries == 1 &&
+	       !sa->natt.type && chain && chain->num_hook_entries == 1 &&
 	       !kipsec_chain(net, ip6, NF_INET_LOCAL_IN) &&
 	       !kipsec_raw_sockets(net, ip6, IPPROTO_ESP) &&
 	       !kipsec_watched(net, skb->dev);

@@ -3,8 +3,8 @@
 # Suite: cores
 #
 # Many at once: managers that add, complete, delete, expire and flush the same SAs
-# while packets use them; floods of packets for nobody and of old ones, which must
-# cost neither memory nor lines of the log.
+# while packets use them; a policy that comes and goes with its hook; floods of packets
+# for nobody and of old ones, which must cost neither memory nor lines of the log.
 #
 #	[k: kipsec] 10.0.0.1 ---- wire ---- 10.0.0.2 [x]
 import os
@@ -128,6 +128,67 @@ def storm(tap, lab, k):
         k.flush()
 
 
+# --- the hook ---
+
+def on_processor(n):
+    os.sched_setaffinity(0, {n % os.cpu_count()})
+
+
+def policies_come_and_go(ns):
+    """With the last one the hook goes, too."""
+    on_processor(1)
+    end = time.monotonic() + SECONDS
+    with ns, pfkey.Key() as key:
+        while time.monotonic() < end:
+            key.ok(pfkey.SPDFLUSH)
+            for way, src, dst in ((pfkey.IN, X, K), (pfkey.OUT, K, X)):
+                key.ok(pfkey.SPDADD, 0, pfkey.selector(src + "/32", dst + "/32"),
+                       pfkey.policy(way, pfkey.IPSEC, [pfkey.request()]))
+    return 0
+
+
+def copies(ns, to, packet):
+    """The hook looks at each of them, before anybody sees that they are copies."""
+    on_processor(0)
+    inject = Injector(ns, to)
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        inject.send(*[packet] * 100)
+    return 0
+
+
+def datagrams(ns):
+    """Those of a moment without policies go in clear."""
+    on_processor(0)
+    sender = Udp(ns)
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        sender.send(fill(40, OPEN), X, 9)
+    return 0
+
+
+def hooks(tap, lab, k):
+    # The kernel's list of hooks becomes none then, while packets are in ours. With no
+    # hook in all the system it would also change its code each time, which takes long.
+    lab["x"].nft("table ip f { chain c { type filter hook prerouting priority 0; policy accept; }; }")
+    with tap.case("policies come and go under traffic both ways"):
+        sa = SA(X, K, 0x8151, ALGS)
+        packets = [ip4(X, K, ESP, esp.protect(sa, seq, udp4("", "", 9, PORT, fill(40)), UDP))
+                   for seq in (1, 2, 3)]
+        inject, sink = Injector(lab["x"], lab["k"]), Udp(lab["k"], K, PORT)
+        k.add(sa, SA(K, X, 0x8152, ALGS), Policy(X, K, "in", requests=[transport()]))
+        inject.send(*packets[:2])       # the first one's way is remembered
+        equal(children((policies_come_and_go, lab["k"]),
+                       (copies, lab["x"], lab["k"], packets[1]), (datagrams, lab["k"])), [0] * 3,
+              "status of each")
+        with Moves(k, InProtected=1):
+            inject.send(packets[2])
+        equal(len(sink.all(3)), 3, "datagrams")
+        inject.close()
+        sink.close()
+        k.flush()
+
+
 # --- floods ---
 
 def log_length():
@@ -171,6 +232,7 @@ def many(tap):
         k = Kipsec(lab["k"])
         tap.on_failure[:] = [k.state]
         storm(tap, lab, k)
+        hooks(tap, lab, k)
         flood(tap, lab, k)
 
 
