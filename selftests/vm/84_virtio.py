@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# Suite: cores
+# Suite: core debug
 #
 # AES-CBC in virtio-crypto, a card with a driver of the kernel's: it speaks with
 # xfrm, makes what software makes, and is unplugged and plugged in again under
