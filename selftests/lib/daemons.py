@@ -257,11 +257,15 @@ class Stream:
         self.sender.send(b"%06d" % self.sent + fill(self.size - 6), self.to, self.sink.port)
         self.sent += 1
 
-    def lost(self):
-        """How many; the others came once. Who waited for his SA may be overtaken."""
+    def missing(self):
+        """Those lost; the others came once. Who waited for his SA may be overtaken."""
         got = [int(d[:6]) for d in self.sink.all(self.sent)]
         equal(sorted(got), sorted(set(got)), "datagrams, each once")
-        return self.sent - len(got)
+        return set(range(self.sent)).difference(got)
+
+    def lost(self):
+        """How many."""
+        return len(self.missing())
 
     def close(self):
         self.sender.close()

@@ -63,6 +63,13 @@ def udp(src, dst, sport, dport, data):
     return whole[:6] + struct.pack("!H", sum_between(src, dst, UDP, whole) or 0xffff) + whole[8:]
 
 
+def tcp(src, dst, sport, dport, seq, flags, data=b"", ack=0, options=b""):
+    """A segment with the checksum for these addresses; options fill words."""
+    whole = struct.pack("!HHIIBBHHH", sport, dport, seq, ack, 5 + len(options) // 4 << 4, flags,
+                        8192, 0, 0) + options + data
+    return whole[:16] + struct.pack("!H", sum_between(src, dst, TCP, whole)) + whole[18:]
+
+
 def ip6(src, dst, proto, payload, hops=64, tclass=0, flow=0, length=None):
     """A whole IPv6 packet; extension headers are part of the payload."""
     return struct.pack("!IHBB", 6 << 28 | tclass << 20 | flow,

@@ -58,9 +58,10 @@ V6 = Family("IPv6", {"transport": ("fd00::1", "fd00::2"), "tunnel": ("fd01::1", 
             ("fd01::/64", "fd02::/64"), 40, 41)
 
 
-def sas(mode, extra="", v=V4):
-    return "".join("add %s %s ipcomp %#x -m %s %s -C deflate;\n" % (src, dst, cpi, mode, extra)
-                   for src, dst, cpi in v.both)
+def sas(mode, extra=("", ""), v=V4):
+    """extra: more words for the one out, and for the one back."""
+    return "".join("add %s %s ipcomp %#x -m %s %s -C deflate;\n" % (*between, mode, more)
+                   for between, more in zip(v.both, extra))
 
 
 def policies(mode, v=V4):
@@ -118,7 +119,7 @@ class Bench:
                     if v is V4:
                         self.udp[mode, side] = self.udp[v.name, mode, side]
 
-    def fresh(self, mode, extra="", text=None, x=True, v=V4):
+    def fresh(self, mode, extra=("", ""), text=None, x=True, v=V4):
         self.k.setkey("flush; spdflush;\n" + (text or sas(mode, extra, v) + policies(mode, v)))
         self.x.flush()
         if x:
@@ -380,7 +381,7 @@ def control(tap, b):
                 b.k.setkey("delete %s %s ipcomp %#x;" % (K, X, 0x2000 + i))
             has_memory(0)
     with tap.case("a limit of bytes is of bytes before compression"):
-        b.fresh("transport", "-bh 1500")
+        b.fresh("transport", ("-bh 1500",) * 2)
         with Moves(b.k, OutProtected=2, OutSaExpired=1):
             for n in (692, 792, 492):
                 try:
@@ -389,7 +390,7 @@ def control(tap, b):
                     equal(n, 492, "size that was refused")
         equal(len(b.udp["transport", "x"].all(2)), 2, "datagrams that arrived")
     with tap.case("a replay window is kept for dumps and does nothing"):
-        b.fresh("transport", "-r 64")
+        b.fresh("transport", ("-r 64",) * 2)
         stream = squeeze(udp4(X, K, PORT, PORT, fill(200, OPEN)))
         with Moves(b.k, InProtected=3):
             b.inject(*[ipcomp(stream)] * 3)
@@ -469,19 +470,14 @@ def no_memory(tap, b):
 
 
 def directions(tap, b):
-    def load(out, back):
-        text = "".join("add %s %s ipcomp %#x -m tunnel -dir %s -C deflate;\n" % (*between, way)
-                       for between, way in zip(V4.both, (out, back)))
-        b.fresh("tunnel", text=text + policies("tunnel"))
-
     with tap.case("SAs of one direction each: what shrank, and what did not"):
-        load("out", "in")
+        b.fresh("tunnel", ("-dir out", "-dir in"))
         with Moves(b.x), Moves(b.k, OutProtected=2, InProtected=2):
             for side in "kx":
                 carry(b, "tunnel", side, V4, fill(1000, OPEN), True)
                 carry(b, "tunnel", side, V4, RANDOM.randbytes(1000), False)
     with tap.case("an SA for input protects nothing that goes out"):
-        load("in", "in")
+        b.fresh("tunnel", ("-dir in", "-dir in"))
         with Moves(b.x), Moves(b.k, OutNoSa=1), contextlib.suppress(OSError):
             b.udp["tunnel", "k"].send(fill(1000, OPEN), ENDS["tunnel"][1], PORT)
         b.wire.expect([])

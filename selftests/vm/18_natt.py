@@ -21,7 +21,7 @@ from ktap import Skip, check, equal, run                        # noqa: E402
 from netns import Lab                                           # noqa: E402
 from traffic import Ping, Udp, tcp_copy                         # noqa: E402
 from wire import (OPEN, SECRET, TCP, UDP, Capture, Injector, fill, ip4,     # noqa: E402
-                  sum_between, udp, udp4)
+                  sum_between, tcp, udp, udp4)
 
 K, N, NX, X, KNET, XNET = "10.0.0.1", "10.0.0.9", "192.0.2.9", "192.0.2.2", "10.1.0.1", "10.2.0.1"
 ORIGINAL = "172.16.0.5"         # a peer's own address, behind a NAT of its own
@@ -145,12 +145,6 @@ def through_nat(tap, b):
             check(1400 < longest <= 1500, "longest packet has %d bytes" % longest)
 
 
-def tcp4(src, dst, sport, dport, seq, flags):
-    """A TCP header with the checksum for these addresses."""
-    head = struct.pack("!HHIIBBHHH", sport, dport, seq, 0, 5 << 4, flags, 8192, 0, 0)
-    return head[:16] + struct.pack("!H", tcp_sum(src, dst, head)) + head[18:]
-
-
 def tcp_sum(src, dst, segment):
     """0 if the segment's own checksum is right."""
     return sum_between(src, dst, TCP, segment)
@@ -180,7 +174,7 @@ def original(tap, b):
             server.bind((K, 7000))
             server.listen(1)
             with Moves(b.k, InProtected=1, OutProtected=1):
-                from_peer(back, 1, TCP, tcp4(ORIGINAL, K, 7001, 7000, 100, 2))
+                from_peer(back, 1, TCP, tcp(ORIGINAL, K, 7001, 7000, 100, 2))
             there, answer = b.wire.collect(2)
             server.close()
             equal((there.dst, answer.src, answer.dst), (K, K, X), "addresses")

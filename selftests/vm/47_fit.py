@@ -22,7 +22,7 @@ from ktap import check, equal, run                              # noqa: E402
 from netns import Lab                                           # noqa: E402
 from traffic import Udp, tcp_copy                               # noqa: E402
 from wire import (ESP, ETH_P_ALL, SECRET, TCP, Capture, Injector, Packet,  # noqa: E402
-                  fill, ip4, sum_between)
+                  fill, ip4, sum_between, tcp)
 
 CBC = (alg("aes-cbc", 128), auth("hmac-sha256"))
 OUT, BACK = 0x4701, 0x4702
@@ -151,10 +151,7 @@ def clamping(tap, b):
                                 (b"\1\1\1\2\4\5\xb4\0", inner_max(ipsec.GCM) - 40),
                                 (b"\2\4\5", None), (b"\x1e\0\2\4\5\xb4\0\0", 1460)):
             options += bytes(-len(options) % 4)
-            segment = struct.pack("!HHIIBBHHH", 4701, 4702, 1, 0, (5 + len(options) // 4) << 4, 2,
-                                  1000, 0, 0) + options
-            total = sum_between(a, z, TCP, segment)
-            segment = segment[:16] + struct.pack("!H", total) + segment[18:]
+            segment = tcp(a, z, 4701, 4702, 1, 2, options=options)
             b.seen("b")
             with Moves(b.k, ("InProtected",), OutProtected=1):
                 inject.send(ip4(a, z, TCP, segment))

@@ -23,7 +23,7 @@ import ipsec                                                    # noqa: E402
 from ipsec import SA, Kipsec, Moves, Policy, tunnel             # noqa: E402
 from ktap import Skip, check, equal, run                        # noqa: E402
 from netns import Lab, wait_for                                 # noqa: E402
-from wire import ETH_P_IP, ESP, TCP, Packet, fill, ip4, sum_between  # noqa: E402
+from wire import ETH_P_IP, ESP, TCP, Packet, fill, ip4, tcp       # noqa: E402
 
 OWN, PEER, A, B = "10.0.0.1", "10.0.0.2", "10.2.0.2", "10.1.0.2"
 TUNSETIFF, TUNSETSNDBUF = 0x400454ca, 0x400454d4
@@ -54,7 +54,7 @@ class Card:
     """k and its card, b behind it, and who sees what b gets."""
 
     def __init__(self, lab):
-        self.lab, self.k = lab, Kipsec(lab["k"])
+        self.k = Kipsec(lab["k"])
         self.fd, mac = tap_device(lab["k"])
         self.head = mac + b"\x02\0\0\0\0\x02" + struct.pack("!H", ETH_P_IP)
         lab.link("k:10.1.0.1/24", "b:%s/24" % B)
@@ -73,10 +73,9 @@ class Card:
 
     def segment(self, data):
         """The next packet of one stream, in ESP, as a frame."""
-        head = struct.pack("!HHIIBBHHH", 5001, 5001, self.at, 1, 5 << 4, 0x10, 1000, 0, 0)
-        tcp = head[:16] + struct.pack("!H", sum_between(A, B, TCP, head + data)) + head[18:] + data
+        segment = tcp(A, B, 5001, 5001, self.at, 0x10, data, ack=1)
         self.seq, self.at = self.seq + 1, self.at + len(data)
-        inner = ip4(A, B, TCP, tcp, ident=self.seq, flags=2)
+        inner = ip4(A, B, TCP, segment, ident=self.seq, flags=2)
         text = inner + esp.trailer(len(inner), 4)
         return self.head + ip4(PEER, OWN, ESP, self.seal(self.sa, self.seq, text))
 

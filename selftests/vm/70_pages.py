@@ -22,7 +22,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import ipsec                                                    # noqa: E402
-from esp import seal_gcm, trailer                                         # noqa: E402
+from esp import seal_gcm, trailer                               # noqa: E402
 from ipsec import SA, Kipsec, Moves, Policy, Xfrm, transport    # noqa: E402
 from ktap import check, equal, run                              # noqa: E402
 from netns import pair                                          # noqa: E402

@@ -32,6 +32,11 @@ AUTH = bytes.fromhex(ALGS[1].key)
 EXPECTED = {"ESRCH", "EEXIST", "ENOENT", "EINVAL"}
 
 
+def sealed(sa, seq, data=fill(40), port=PORT):
+    """A datagram in ESP, from x to k."""
+    return ip4(X, K, ESP, esp.protect(sa, seq, udp4("", "", 9, port, data), UDP))
+
+
 # --- managers ---
 
 def ask(key, *request):
@@ -89,8 +94,7 @@ def sender(ns, to, seed):
     while time.monotonic() < end:
         seq += 1
         for spi in SPIS:
-            inject.send(ip4(X, K, ESP, esp.protect(SA(X, K, spi, ALGS), seq,
-                                                   udp4("", "", 9, 9, fill(40, OPEN)), UDP)))
+            inject.send(sealed(SA(X, K, spi, ALGS), seq, fill(40, OPEN), 9))
     return 0
 
 
@@ -122,8 +126,7 @@ def storm(tap, lab, k):
         k.add(SA(X, K, 0x8101, ALGS), Policy(X, K, "in", requests=[transport()]))
         inject = Injector(lab["x"], lab["k"])
         with Moves(k, InProtected=1):
-            inject.send(ip4(X, K, ESP, esp.protect(SA(X, K, 0x8101, ALGS), 1,
-                                                   udp4("", "", 9, PORT, fill(40, OPEN)), UDP)))
+            inject.send(sealed(SA(X, K, 0x8101, ALGS), 1, fill(40, OPEN)))
         inject.close()
         k.flush()
 
@@ -170,11 +173,10 @@ def datagrams(ns):
 def hooks(tap, lab, k):
     # The kernel's list of hooks becomes none then, while packets are in ours. With no
     # hook in all the system it would also change its code each time, which takes long.
-    lab["x"].nft("table ip f { chain c { type filter hook prerouting priority 0; policy accept; }; }")
     with tap.case("policies come and go under traffic both ways"):
+        lab["x"].nft("table ip f {\nchain c { type filter hook prerouting priority 0; }\n}")
         sa = SA(X, K, 0x8151, ALGS)
-        packets = [ip4(X, K, ESP, esp.protect(sa, seq, udp4("", "", 9, PORT, fill(40)), UDP))
-                   for seq in (1, 2, 3)]
+        packets = [sealed(sa, seq) for seq in (1, 2, 3)]
         inject, sink = Injector(lab["x"], lab["k"]), Udp(lab["k"], K, PORT)
         k.add(sa, SA(K, X, 0x8152, ALGS), Policy(X, K, "in", requests=[transport()]))
         inject.send(*packets[:2])       # the first one's way is remembered
@@ -205,8 +207,7 @@ def flood(tap, lab, k):
     sa = SA(X, K, 0x8201, ALGS, window=64)
     k.add(sa)
     inject, sink = Injector(lab["x"], lab["k"]), Udp(lab["k"], K, PORT)
-    packets = [ip4(X, K, ESP, esp.protect(sa, seq, udp4("", "", 9, PORT, fill(40)), UDP))
-               for seq in (1, 1000)]
+    packets = [sealed(sa, seq) for seq in (1, 1000)]
     for title, reason, packet in (
             ("SPIs of nobody", "InUnknownSpi", None),
             ("copies of a packet", "InReplayDup", packets[1]),

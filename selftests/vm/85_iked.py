@@ -12,16 +12,14 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import ipsec                                                    # noqa: E402
-from daemons import Daemon, Iked, kipsec_policies, kipsec_sas   # noqa: E402
+from daemons import Daemon, Iked, Stream, kipsec_policies, kipsec_sas   # noqa: E402
 from ipsec import Kipsec                                        # noqa: E402
 from ktap import check, equal, run                              # noqa: E402
 from netns import pair, wait_for                                # noqa: E402
-from traffic import Ping, Udp                                   # noqa: E402
-from wire import ESP, ICMP6, UDP, Capture, fill                 # noqa: E402
+from traffic import Ping                                        # noqa: E402
+from wire import ESP, ICMP6, UDP, Capture                       # noqa: E402
 
 ENDS = {4: ("10.0.0.1", "10.0.0.2"), 6: ("fd00::1", "fd00::2")}
-PORT = 4000
-PAUSE = 0.05
 INFORMATIONAL = 37     # a kind of exchange, RFC 7296 3.1
 # Neither SHA-256 nor an AEAD: those OpenIKED 7.2 itself leaves out over PF_KEY.
 CHILDREN = ["enc aes-128 auth hmac-sha1", "enc aes-256 auth hmac-sha2-512"]
@@ -111,23 +109,20 @@ def rekeyed(tap):
             p.stands()
             p.wire.flush()
             before = p.k[1].counters()
-            sender, sink = Udp(p.lab["a"], p.ends[0]), Udp(p.lab["b"], p.ends[1], PORT)
-            end, n = time.monotonic() + 32, 0
+            stream = Stream(p.lab, ("a", p.ends[0]), ("b", p.ends[1]), 56)
+            end = time.monotonic() + 32
             while time.monotonic() < end:
-                sender.send(b"%06d" % n + fill(50), p.ends[1], PORT)
-                n += 1
-                time.sleep(PAUSE)
-            got = [int(d[:6]) for d in sink.all(n)]
-            equal(sorted(got), sorted(set(got)), "datagrams, each once")
+                stream.one()
+                time.sleep(0.05)
+            lost = stream.missing()
             packets, after = p.wire.take(), p.k[1].counters()
-            lost = set(range(n)).difference(got)
-            check(lost <= set(too_late(packets, p.ends[0])), "%d lost: %s" % (len(lost), sorted(lost)[:20]))
+            check(lost <= set(too_late(packets, p.ends[0])),
+                  "%d lost: %s" % (len(lost), sorted(lost)[:20]))
             equal(sum(after[c] - before[c] for c in ("InUnknownSpi", "InSaState")), len(lost),
                   "packets without an SA")
             used = {x.spi for x in packets if x.proto == ESP and x.src == p.ends[0]}
             check(len(used) >= 2, "SPIs that carried them: %s" % used)
-            sender.close()
-            sink.close()
+            stream.close()
 
 
 def restarted(tap):
