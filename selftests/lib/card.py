@@ -63,7 +63,7 @@ class Card:
         self.does()
         # An SA that was deleted lets go of its driver a little later.
         if not wait_for(lambda: subprocess.run(["rmmod", "testcard"],
-                                               stderr=subprocess.DEVNULL).returncode == 0, 10.0):
+                                               stderr=subprocess.DEVNULL).returncode == 0):
             raise Failed("testcard is still in use")
 
     def _write(self, name, value):
@@ -104,9 +104,9 @@ class Card:
         with open(DIR + "counters") as f:
             return {k: int(v) for k, v in (line.split() for line in f)}
 
-    def holds(self, n, timeout=5.0):
+    def holds(self, n):
         """Wait until n requests are in it."""
-        if not wait_for(lambda: self.counters()["in_flight"] == n, timeout):
+        if not wait_for(lambda: self.counters()["in_flight"] == n):
             raise Failed("requests in the card: %d, expected %d" %
                          (self.counters()["in_flight"], n))
 

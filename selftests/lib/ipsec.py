@@ -396,7 +396,7 @@ class Moves:
 
     def __exit__(self, kind, value, trace):
         if kind is None:
-            wait_for(lambda: self.moved() == self.wanted, 2.0)
+            wait_for(lambda: self.moved() == self.wanted)
             equal(self.moved(), self.wanted, self.stack.ns.name)
         return False
 

@@ -252,8 +252,8 @@ def gateways(**kw):
     return lab
 
 
-def wait_for(condition, timeout=5.0, step=0.02):
-    """Poll until condition() holds; gives its last answer."""
+def wait_for(condition, timeout=30.0, step=0.02):
+    """Poll until condition() holds; gives its last answer. A busy host makes all slow."""
     end = time.monotonic() + timeout
     while True:
         answer = condition()

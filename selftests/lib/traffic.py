@@ -106,9 +106,9 @@ class Udp:
             return None
         return self.sock.recv(70000)
 
-    def all(self, count=None, timeout=0.3):
+    def all(self, count=None, timeout=None):
         """Datagrams until there are count of them, or none for a while."""
-        got = []
+        got, timeout = [], (0.3 if count is None else 2.0) if timeout is None else timeout
         while count is None or len(got) < count:
             data = self.recv(timeout)
             if data is None:

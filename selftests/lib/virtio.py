@@ -106,7 +106,7 @@ class Cards:
         self.monitor.close()
         # An SA that was deleted lets go of its driver a little later.
         if not wait_for(lambda: subprocess.run(["rmmod", "virtio_crypto"],
-                                               stderr=subprocess.DEVNULL).returncode == 0, 10.0):
+                                               stderr=subprocess.DEVNULL).returncode == 0):
             raise Failed("virtio_crypto is still in use")
 
     @staticmethod
@@ -131,5 +131,5 @@ class Cards:
         self.monitor("device_add", driver="virtio-crypto-pci", id="vc%d" % n,
                      cryptodev="crypto%d" % n)
         self.plugged.add(n)
-        if not wait_for(lambda: self.count() > before and self.there(), 10.0):
+        if not wait_for(lambda: self.count() > before and self.there()):
             raise Failed("card %d does not come back" % n)

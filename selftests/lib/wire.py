@@ -186,7 +186,7 @@ class Capture:
             raise Failed("clear text on the wire: %s" % bad[0])
         return packets
 
-    def collect(self, count, timeout=1.0):
+    def collect(self, count, timeout=5.0):
         """As take(), but the kernel has some time until there are so many."""
         end = time.monotonic() + timeout
         packets = self.take()
@@ -195,7 +195,7 @@ class Capture:
             packets += self.take()
         return packets
 
-    def expect(self, wanted, timeout=1.0, what="packets on the wire"):
+    def expect(self, wanted, timeout=5.0, what="packets on the wire"):
         """Exactly these packets (as str(packet) shows them), in this order."""
         equal([str(p) for p in self.collect(len(wanted), timeout)], list(wanted), what)
 

@@ -54,7 +54,7 @@ class Trace:
 
     def __exit__(self, kind, value, trace):
         if kind is None:
-            wait_for(lambda: self.events() == self.reasons, 1.0)
+            wait_for(lambda: self.events() == self.reasons)
             equal(self.events(), self.reasons, "trace events")
         with open(TRACE + "/events/kipsec/kipsec_drop/enable", "w") as f:
             f.write("0")

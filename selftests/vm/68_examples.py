@@ -274,7 +274,7 @@ def networks(tap):
             sink = Udp(lab["b"], "2001:db8:2::2", PORT)
             with Moves(b.stacks["left"], OutTooBig=1, OutProtected=1):
                 sender.send(fill(fits + 1), "2001:db8:2::2", PORT)
-                check(wait_for(lambda: refused(sender, fits + 1), 2.0), "nobody told it")
+                check(wait_for(lambda: refused(sender, fits + 1)), "nobody told it")
                 sender.send(fill(fits), "2001:db8:2::2", PORT)
                 equal(sink.recv(), fill(fits), "datagram")
             sender.close()

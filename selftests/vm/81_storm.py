@@ -8,8 +8,10 @@
 #
 #	[k: kipsec] 10.0.0.1 ---- wire ---- 10.0.0.2 [x]
 import contextlib
+import mmap
 import os
 import random
+import struct
 import subprocess
 import sys
 import time
@@ -27,6 +29,7 @@ from wire import ESP, OPEN, UDP, Injector, fill, ip4, udp4      # noqa: E402
 K, X, PORT = "10.0.0.1", "10.0.0.2", 4000
 SPIS = range(0x8101, 0x8121)
 SECONDS = 6
+ROUNDS, EARLY, LIMIT = 200, 12, 60      # fewer packets than may wait for one SA
 ALGS = ipsec.NULL_SHA256
 AUTH = bytes.fromhex(ALGS[1].key)
 # What one manager may hear because another was faster.
@@ -133,7 +136,11 @@ def storm(tap, lab, k):
         k.flush()
 
 
-# --- the hook ---
+# --- two processors ---
+
+def on_processor(n):
+    os.sched_setaffinity(0, {n % os.cpu_count()})
+
 
 @contextlib.contextmanager
 def slow(function):
@@ -149,9 +156,64 @@ def slow(function):
         tell("!" + function + ":stacktrace")
 
 
-def on_processor(n):
-    os.sched_setaffinity(0, {n % os.cpu_count()})
+# --- an SA is completed ---
 
+class Turns:
+    """A number that two processes share: each waits until it is his."""
+
+    def __init__(self):
+        self.memory = mmap.mmap(-1, 4)
+
+    def now(self, n):
+        struct.pack_into("=I", self.memory, 0, n)
+
+    def wait(self, n):
+        end = time.monotonic() + LIMIT
+        while struct.unpack_from("=I", self.memory)[0] < n:
+            if time.monotonic() > end:
+                raise TimeoutError("turn %d" % n)
+
+
+def complete(ns, turns, spis):
+    """As the packets for it begin to come."""
+    on_processor(1)
+    with ns, pfkey.Key() as key:
+        for n, spi in enumerate(spis):
+            key.ok(pfkey.GETSPI, pfkey.ESP, *pfkey.ends(X, K), pfkey.spirange(spi, spi))
+            turns.now(2 * n + 1)
+            turns.wait(2 * n + 2)
+            key.ok(pfkey.UPDATE, pfkey.ESP,
+                   pfkey.sa(spi, replay=32, auth=pfkey.SHA256, enc=pfkey.NULL),
+                   *pfkey.ends(X, K), pfkey.key(pfkey.KEY_AUTH, AUTH), pfkey.sa2(1))
+    return 0
+
+
+def visit(ns, to, turns, bursts):
+    on_processor(0)
+    inject = Injector(ns, to)
+    for n, packets in enumerate(bursts):
+        turns.wait(2 * n + 1)
+        turns.now(2 * n + 2)
+        inject.send(*packets)
+    return 0
+
+
+def completion(tap, lab, k):
+    # A packet that has found the larval SA sees it dead, for another is in its place.
+    with tap.case("SAs are completed as packets find them: all wait, and are let in"):
+        spis, turns = range(0x9001, 0x9001 + ROUNDS), Turns()
+        bursts = [[sealed(SA(X, K, spi, ALGS), seq + 1) for seq in range(EARLY)] for spi in spis]
+        k.add(SA(K, X, 0x8152, ALGS))   # else they would wait for that one, too
+        sink = Udp(lab["k"], K, PORT)   # or k would quote them
+        with Moves(k, InProtected=ROUNDS * EARLY), slow("kipsec_input_protected"):
+            equal(children((complete, lab["k"], turns, spis),
+                           (visit, lab["x"], lab["k"], turns, bursts)), [0] * 2, "status of each")
+        check(k.counters()["InEarly"], "no packet waited")
+        sink.close()
+        k.flush()
+
+
+# --- the hook ---
 
 def policies_come_and_go(ns):
     """With the last one the hook goes, too."""
@@ -253,6 +315,7 @@ def many(tap):
         k = Kipsec(lab["k"])
         tap.on_failure[:] = [k.state]
         storm(tap, lab, k)
+        completion(tap, lab, k)
         hooks(tap, lab, k)
         flood(tap, lab, k)
 

@@ -371,7 +371,7 @@ def storm(tap):
                 else:
                     event(b, card, dice)
                 card.does()
-                card.holds(0, 20)
+                card.holds(0)
                 equal(len(engines(b.lab["k"])) <= 2, True, "SAs")
             except BaseException:
                 print("# round %d: %s, %s" % (i, event.__name__, knobs), flush=True)

@@ -180,7 +180,7 @@ def load(tap, b):
 
         def batches():
             nonlocal n
-            end = time.monotonic() + 20
+            end = time.monotonic() + 60
             while b.spread() - before < 50 and time.monotonic() < end:
                 yield batch
                 n += 50
