@@ -40,12 +40,14 @@
  * @held: packets, in the order in which they came
  * @stopped: no more are held; under the lock of @held
  * @work: sends them on
+ * @latest: when, in jiffies, though SA after SA is completed; under the lock of @held
  */
 struct kipsec_early {
 	struct kipsec_net	*kn;
 	struct sk_buff_head	held;
 	bool			stopped;
 	struct delayed_work	work;
+	unsigned long		latest;
 };
 
 /**
@@ -87,6 +89,12 @@ static bool room(const struct sk_buff_head *held, __be32 spi)
 	return n < MAX_OF_SA;
 }
 
+static void look_again(struct kipsec_early *early)
+{
+	if (schedule_delayed_work(&early->work, LOOK_AGAIN))
+		early->latest = jiffies + LOOK_AGAIN;
+}
+
 bool kipsec_early_hold(struct kipsec_net *kn, const struct kipsec_sa *sa,
 		       struct sk_buff *skb, int encap)
 {
@@ -107,7 +115,7 @@ bool kipsec_early_hold(struct kipsec_net *kn, const struct kipsec_sa *sa,
 	if (taken) {
 		skb->dev = NULL;
 		__skb_queue_tail(&early->held, skb);
-		schedule_delayed_work(&early->work, LOOK_AGAIN);
+		look_again(early);
 	}
 	spin_unlock(&early->held.lock);
 	if (taken)
@@ -118,11 +126,12 @@ bool kipsec_early_hold(struct kipsec_net *kn, const struct kipsec_sa *sa,
 void kipsec_early_ready(struct kipsec_net *kn, bool successor)
 {
 	struct kipsec_early *early = kn->early;
+	unsigned long delay = successor ? 0 : A_MOMENT;
 
 	spin_lock_bh(&early->held.lock);
-	if (!early->stopped && !skb_queue_empty(&early->held))
-		mod_delayed_work(system_wq, &early->work,
-				 successor ? 0 : A_MOMENT);
+	if (!early->stopped && !skb_queue_empty(&early->held) &&
+	    time_before(jiffies + delay, early->latest))
+		mod_delayed_work(system_wq, &early->work, delay);
 	spin_unlock_bh(&early->held.lock);
 }
 
@@ -159,7 +168,7 @@ static void put_back(struct kipsec_early *early, struct sk_buff_head *queue)
 	spin_lock_bh(&early->held.lock);
 	skb_queue_splice_init(queue, &early->held);
 	if (!early->stopped)
-		schedule_delayed_work(&early->work, LOOK_AGAIN);
+		look_again(early);
 	spin_unlock_bh(&early->held.lock);
 }
 

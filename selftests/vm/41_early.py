@@ -16,7 +16,7 @@ import esp                                                      # noqa: E402
 import ipsec                                                    # noqa: E402
 import pfkey                                                    # noqa: E402
 from ipsec import SA, Kipsec, Moves, Policy, transport          # noqa: E402
-from ktap import equal, run                                     # noqa: E402
+from ktap import check, equal, run                              # noqa: E402
 from netns import pair, wait_for                                # noqa: E402
 from traffic import Udp                                         # noqa: E402
 from wire import (ESP, ICMP, UDP, Capture, Injector, checksum,  # noqa: E402
@@ -105,6 +105,27 @@ def answered(tap, b):
             b.expect(1, 2)
 
 
+def many(tap, b):
+    with tap.case("SAs of many peers are completed in turn: the first packet does not wait for the last"):
+        sas = [SA("10.0.1.%d" % n, ENDS[4][0], 0x4200 + n, ipsec.NULL_SHA256) for n in range(1, 101)]
+        b.k.flush()
+        b.k.add(*[SA(sa.dst, sa.src, sa.spi + 0x100, sa.algs) for sa in sas])
+        with b.lab["k"], pfkey.Key() as manager:
+            for b.sa in sas:
+                manager.ok(pfkey.GETSPI, pfkey.ESP, *pfkey.ends(b.sa.src, b.sa.dst),
+                           pfkey.spirange(b.sa.spi, b.sa.spi))
+                b.arrive(1)
+            with Moves(b.k, InProtected=len(sas)) as moves:
+                for sa in sas:
+                    manager.ok(pfkey.UPDATE, pfkey.ESP,
+                               pfkey.sa(sa.spi, auth=pfkey.SHA256, enc=pfkey.NULL),
+                               *pfkey.ends(sa.src, sa.dst),
+                               pfkey.key(pfkey.KEY_AUTH, bytes.fromhex(sa.algs[1].key)),
+                               pfkey.sa2(1))
+                    time.sleep(0.005)
+                check(moves.moved(), "all waited for the last")
+
+
 def ends(tap, b):
     with tap.case("more than %d for one SA are dropped; another SA's wait too" % HELD):
         b.larval()
@@ -150,7 +171,7 @@ def early(tap):
     with pair(ipv6=True) as lab:
         b = Bench(lab)
         tap.on_failure[:] = [b.k.state]
-        for part in (waits, answered, ends):
+        for part in (waits, answered, many, ends):
             part(tap, b)
 
 
