@@ -108,7 +108,9 @@ class Udp:
 
     def all(self, count=None, timeout=None):
         """Datagrams until there are count of them, or none for a while."""
-        got, timeout = [], (0.3 if count is None else 2.0) if timeout is None else timeout
+        got = []
+        if timeout is None:
+            timeout = 0.3 if count is None else 2.0
         while count is None or len(got) < count:
             data = self.recv(timeout)
             if data is None:
