@@ -53,11 +53,16 @@ def ask(key, *request):
             return m
 
 
+def whole(spi):
+    """What makes an SA of it."""
+    return (pfkey.sa(spi, replay=32, auth=pfkey.SHA256, enc=pfkey.NULL), *pfkey.ends(X, K),
+            pfkey.key(pfkey.KEY_AUTH, AUTH), pfkey.sa2(1))
+
+
 def add(key, spi, verb=pfkey.ADD):
-    return ask(key, verb, pfkey.ESP, pfkey.sa(spi, replay=32, auth=pfkey.SHA256, enc=pfkey.NULL),
+    return ask(key, verb, pfkey.ESP, *whole(spi),
                pfkey.lifetime(pfkey.HARD, octets=random.choice((0, 200)),
-                              add=random.choice((0, 1))),
-               *pfkey.ends(X, K), pfkey.key(pfkey.KEY_AUTH, AUTH), pfkey.sa2(1))
+                              add=random.choice((0, 1))))
 
 
 def larval(key, spi):
@@ -183,9 +188,7 @@ def complete(ns, turns, spis):
             key.ok(pfkey.GETSPI, pfkey.ESP, *pfkey.ends(X, K), pfkey.spirange(spi, spi))
             turns.now(2 * n + 1)
             turns.wait(2 * n + 2)
-            key.ok(pfkey.UPDATE, pfkey.ESP,
-                   pfkey.sa(spi, replay=32, auth=pfkey.SHA256, enc=pfkey.NULL),
-                   *pfkey.ends(X, K), pfkey.key(pfkey.KEY_AUTH, AUTH), pfkey.sa2(1))
+            key.ok(pfkey.UPDATE, pfkey.ESP, *whole(spi))
     return 0
 
 
