@@ -5,7 +5,7 @@ import subprocess
 from typing import NamedTuple
 
 from ktap import Failed, Skip
-from netns import wait_for
+from netns import unloads, wait_for
 
 KO = os.path.join(os.environ.get("KIPSEC_MODDIR", ""), "testcard.ko")
 DIR = "/sys/kernel/debug/testcard/"
@@ -62,8 +62,7 @@ class Card:
     def __exit__(self, *exc):
         self.does()
         # An SA that was deleted lets go of its driver a little later.
-        if not wait_for(lambda: subprocess.run(["rmmod", "testcard"],
-                                               stderr=subprocess.DEVNULL).returncode == 0):
+        if not unloads("testcard"):
             raise Failed("testcard is still in use")
 
     def _write(self, name, value):

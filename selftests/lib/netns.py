@@ -260,3 +260,9 @@ def wait_for(condition, timeout=30.0, step=0.02):
         if answer or time.monotonic() > end:
             return answer
         time.sleep(step)
+
+
+def unloads(module):
+    """Remove a module: who used it may let go of it a little later."""
+    return wait_for(lambda: subprocess.run(["rmmod", module],
+                                           stderr=subprocess.DEVNULL).returncode == 0, step=0.1)

@@ -15,7 +15,7 @@ import time
 
 from card import drivers
 from ktap import Failed, Skip
-from netns import wait_for
+from netns import unloads, wait_for
 
 DRIVER = "virtio_crypto_aes_cbc"
 
@@ -105,8 +105,7 @@ class Cards:
             self.plug(n)
         self.monitor.close()
         # An SA that was deleted lets go of its driver a little later.
-        if not wait_for(lambda: subprocess.run(["rmmod", "virtio_crypto"],
-                                               stderr=subprocess.DEVNULL).returncode == 0):
+        if not unloads("virtio_crypto"):
             raise Failed("virtio_crypto is still in use")
 
     @staticmethod

@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import ipsec                                                    # noqa: E402
 from ipsec import SA, Kipsec, Policy, transport                 # noqa: E402
 from ktap import Skip, check, equal, run                        # noqa: E402
-from netns import pair, wait_for                                # noqa: E402
+from netns import pair, unloads                                 # noqa: E402
 from traffic import Ping                                        # noqa: E402
 from wire import OPEN, fill                                     # noqa: E402
 
@@ -119,8 +119,7 @@ def life(tap):
             lab.drop("x")
             lab.drop("k")
             # A namespace goes in a work queue; only then is the module free.
-            check(wait_for(lambda: subprocess.run(["rmmod", "kipsec"], stderr=-3).returncode == 0,
-                           20.0, 0.5), "the module does not unload")
+            check(unloads("kipsec"), "the module does not unload")
     with tap.case("an open PF_KEY socket keeps the module"):
         equal(insmod().returncode, 0, "insmod")
         s = socket.socket(socket.AF_KEY if hasattr(socket, "AF_KEY") else 15, socket.SOCK_RAW, 2)

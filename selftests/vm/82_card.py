@@ -17,7 +17,7 @@ import ipsec                                                    # noqa: E402
 from card import LONG, Card, patience                           # noqa: E402
 from ipsec import SA, Kipsec, Moves, Xfrm, both_modes            # noqa: E402
 from ktap import check, equal, run                              # noqa: E402
-from netns import pair, wait_for                                # noqa: E402
+from netns import pair, unloads, wait_for                       # noqa: E402
 from traffic import Ping, Udp, tcp_copy                         # noqa: E402
 from wire import ESP, Capture, fill                             # noqa: E402
 
@@ -141,9 +141,7 @@ def goes(tap, b, card):
         b.lab.drop("x")
         card.does()
         # A namespace goes in a work queue; only then is the module free.
-        check(wait_for(lambda: subprocess.run(["rmmod", "kipsec"],
-                                              stderr=subprocess.DEVNULL).returncode == 0, 20.0, 0.5),
-              "the module does not unload")
+        check(unloads("kipsec"), "the module does not unload")
         load()
 
 

@@ -21,7 +21,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import ipsec                                                    # noqa: E402
 from ipsec import SA, Kipsec, Moves, Policy, Xfrm, transport    # noqa: E402
 from ktap import Skip, check, equal, run                        # noqa: E402
-from netns import pair, wait_for                                # noqa: E402
+from netns import pair, unloads                                 # noqa: E402
 from traffic import Udp, numbers, one_processor, tcp_copy       # noqa: E402
 from wire import ESP, Capture, fill                             # noqa: E402
 
@@ -246,9 +246,7 @@ def goes(tap, b):
         b.send("k")
         b.lab.drop("k")
         b.lab.drop("x")
-        check(wait_for(lambda: subprocess.run(["rmmod", "kipsec"],
-                                              stderr=subprocess.DEVNULL).returncode == 0, 20.0, 0.5),
-              "the module does not unload")
+        check(unloads("kipsec"), "the module does not unload")
         equal(subprocess.run(["insmod", KO]).returncode, 0, "insmod")
 
 
