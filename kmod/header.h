@@ -13,7 +13,7 @@
 #include <net/ip.h>
 #include <net/ipv6.h>
 
-#include "sad.h"
+#include "sa.h"
 #include "selector.h"
 
 /** kipsec_is_ip6() - is it an IPv6 packet? */

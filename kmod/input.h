@@ -6,6 +6,7 @@
 #define _KIPSEC_INPUT_H
 
 #include "header.h"
+#include "sad.h"
 
 /** kipsec_input_find() - kipsec_input_sa() if it is not the one found last */
 struct kipsec_sa *kipsec_input_find(struct kipsec_net *kn,

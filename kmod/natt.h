@@ -7,7 +7,7 @@
 
 #include <linux/udp.h>
 
-#include "sad.h"
+#include "sa.h"
 
 struct kipsec_job;
 struct kipsec_upper;

@@ -9,7 +9,7 @@
 #include "../offload/engine.h"
 #include "alg.h"
 #include "pfkey.h"
-#include "sad.h"
+#include "sa.h"
 #include "spd.h"
 
 /* IPComp has its algorithm where ESP has that of encryption. */

@@ -10,7 +10,7 @@
 
 #include "acquire.h"
 #include "pfkey.h"
-#include "sad.h"
+#include "sa.h"
 #include "spd.h"
 
 static_assert(KIPSEC_PFKEY_MAX_REQUESTS == KIPSEC_MAX_REQUESTS);

@@ -9,7 +9,7 @@
 #include <net/l3mdev.h>
 #include <net/route.h>
 
-#include "sad.h"
+#include "sa.h"
 
 /** kipsec_vrf() - index of the VRF that a routed packet goes out by, 0 none */
 static inline int kipsec_vrf(const struct sk_buff *skb)

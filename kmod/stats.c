@@ -5,7 +5,7 @@
  */
 #include <linux/skbuff.h>
 
-#include "sad.h"
+#include "sa.h"
 #include "spd.h"
 #include "stats.h"
 #include "trace.h"

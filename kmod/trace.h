@@ -15,7 +15,7 @@
 #include <net/ipv6.h>
 
 #include "reason.h"
-#include "sad.h"
+#include "sa.h"
 #include "spd.h"
 #include "stats.h"
 

@@ -6,7 +6,7 @@
 #include <linux/minmax.h>
 #include <linux/slab.h>
 
-#include "sad.h"
+#include "sa.h"
 #include "xform.h"
 
 static const struct kipsec_xform * const xforms[] = {
