@@ -148,6 +148,8 @@ def rekeyed(tap, p):
         streams = [Stream(p.lab, ("a", p.ends[0]), ("b", p.ends[1])),
                    Stream(p.lab, ("b", p.ends[1]), ("a", p.ends[0]))]
         k, x = p.k.counters(), p.x.counters()
+        for s in streams:
+            s.one()     # by the old SA, however quick the daemons are
         swanctl = subprocess.Popen(["swanctl", "--rekey", "--child", "c", "--uri",
                                     "unix://%s.vici" % p.charon.base], env=p.charon.env,
                                    stdout=subprocess.DEVNULL)
