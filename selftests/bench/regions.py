@@ -89,3 +89,7 @@ def profile(folder, region, symbols):
             if begins:
                 calls[name] = calls.get(name, 0) + int(runs) / region.want
     return insns, calls
+
+
+def subtract(a, b):
+    return {name: a.get(name, 0) - b.get(name, 0) for name in a.keys() | b.keys()}

@@ -194,6 +194,7 @@ try_completion() {
 	got=$(
 		source "$here/../setkey.bash"
 		cd "$here" || exit
+		# shellcheck disable=SC2030 # meant for this subshell
 		COMP_WORDS=(setkey "$@") COMP_CWORD=$#
 		_setkey
 		echo "${COMPREPLY[*]}"
