@@ -77,8 +77,7 @@ class Symbols:
         return self.names[start], start == address
 
 
-def profile(folder, region, symbols):
-    """Instructions and calls per unit, by function."""
+def _counts(folder, region, symbols):
     insns, calls = {}, {}
     with open(os.path.join(folder, f'blocks.{region.number}')) as f:
         for line in f:
@@ -91,5 +90,9 @@ def profile(folder, region, symbols):
     return insns, calls
 
 
-def subtract(a, b):
-    return {name: a.get(name, 0) - b.get(name, 0) for name in a.keys() | b.keys()}
+def profile(folder, region, symbols, base=None):
+    """Instructions and calls per unit, by function; less those of another region."""
+    own = _counts(folder, region, symbols)
+    other = _counts(folder, base, symbols) if base else ({}, {})
+    return [{name: a.get(name, 0) - b.get(name, 0) for name in a.keys() | b.keys()}
+            for a, b in zip(own, other)]
