@@ -16,7 +16,7 @@ PARTS = (
      r'\[(crypto_simd|cryptd|seqiv|echainiv|authenc|gcm|ctr)\]|^_*(crypto_|scatterwalk_|'
      r'skcipher_|shash_|null_|sg_|skb_to_sgvec|kernel_fpu_|irq_fpu_usable|aead_)'),
     ('IPsec itself, or WireGuard',
-     r'\[(kipsec|esp[46]|esp[46]_offload|tunnel[46]|wireguard|(ip6_)?udp_tunnel)\]|xfrm|'
+     r'\[(kipsec|esp[46](_offload)?|tunnel[46]|wireguard|(ip6_)?udp_tunnel)\]|xfrm|'
      r'^(decode_session|policy_hash_|secpath_|esp_|gro_cell)'),
     ('netfilter', r'^nf_'),
     ('checksums, also while copied', r'csum|checksum|^ip_send_check'),
@@ -24,16 +24,16 @@ PARTS = (
      r'^mem(cpy|move|set|cmp)|copy_(user|bits|to|from|datagram)|iov|datagram_iter|'
      r'^__check_(object|heap)'),
     ('memory taken and given back',
-     r'k[mz]alloc|kfree|kmem_cache|slab|alloc_skb|_skb_around|alloc_pages|free_unref|'
+     r'k[mz]alloc|kfree|kmem_cache|slab|alloc_skb|_skb_around|'
      r'skb_(release|free|ext|clone|attempt)|expand_head|cache_from_obj|consume_skb|page|'
      r'^(setup_object|rmqueue|put_cpu_partial|__unfreeze|get_partial|free_pcp)'),
     ('routes', r'fib|^_*(ip6?_route|ip6_pol|ip6?_dev_find|rt6?_|dst_|inet_lookup_if)|dst_(mtu|'
-               r'check|hoplimit)|^(ipv4|ip6)_mtu|find_exception|^ip6?_sk_dst|netdev_pick'),
-    ('segments cut and joined', r'gso|(^|_)gro_|gro_(receive|cell)|skb_segment|coalesce'),
+               r'check|hoplimit)|^(ipv4|ip6)_mtu|find_exception|^ip6?_sk_dst'),
+    ('segments cut and joined', r'gso|(^|_)gro_|skb_segment|coalesce'),
     ('sent: IP, neighbour, device',
      r'^_*ip6?_(output|finish|local_out|queue_xmit|copy_addrs|select_ident)|dev_queue_xmit|'
      r'dev_hard|veth_xmit|validate_xmit|skb_features|skb_network_protocol|passthru_features|'
-     r'dev_forward|eth_type|core_pick_tx|apparmor_ip'),
+     r'dev_forward|eth_type|pick_tx|apparmor_ip'),
     ('forwarded', r'^ip6?_forward'),
     ('received: device, IP',
      r'netif_r|backlog|^ip6?_(rcv|local_deliver|protocol_deliver|input|list|sublist)|^ipv6_rcv|'
