@@ -176,8 +176,7 @@ class Lab:
         self.wires.append(name)
         self.ports += ["%s-%s" % (name, end.split(":")[0]) for end in ends]
         for end in ends:
-            ns, address, dev = (end.split(":") + ["eth0"])[:3]
-            self.ns[ns].ip("addr add %s dev %s" % (address, dev), "link set %s up" % dev)
+            self._up(*(end.split(":") + ["eth0"])[:3])
         return name
 
     def link(self, a, b):
@@ -185,8 +184,15 @@ class Lab:
         ends = [(e.split(":") + ["eth0"])[:3] for e in (a, b)]
         (na, _, da), (nb, _, db) = ends
         self.ns[na].ip("link add %s type veth peer name %s netns kt-%s" % (da, db, nb))
-        for ns, address, dev in ends:
-            self.ns[ns].ip("addr add %s dev %s" % (address, dev), "link set %s up" % dev)
+        for end in ends:
+            self._up(*end)
+
+    def _up(self, ns, address, dev):
+        self.ns[ns].ip("addr add %s dev %s" % (address, dev), "link set %s up" % dev)
+        # Of what waits for a slow neighbour's answer none is dropped.
+        for family in "ipv4", "ipv6":
+            with contextlib.suppress(FileNotFoundError):
+                self.ns[ns].sysctl("net.%s.neigh.%s.unres_qlen_bytes" % (family, dev), 4 << 20)
 
     def drop(self, name):
         self.ns.pop(name).delete()
