@@ -8,6 +8,7 @@
 #include "lane.h"
 
 #define HOME_STAY	(HZ / 20)
+#define RELEASE_BATCH	16	/* jobs released at once */
 
 static struct workqueue_struct *wq;
 
@@ -57,13 +58,18 @@ static bool lane_ready(struct kipsec_lane *lane)
 	return job && job->finished;
 }
 
-/* BH off, RCU read side. The lane may go when its last job has. */
+/*
+ * A few jobs; for more we queue up again, behind other lanes, and let those work
+ * whom we keep from it. BH off, RCU read side. The lane may go when its last job
+ * has.
+ */
 static void lane_release(struct kipsec_lane *lane)
 {
 	struct kipsec_job *job;
+	unsigned int n = 0;
 
 	spin_lock(&lane->lock);
-	while (lane_ready(lane)) {
+	while (n++ < RELEASE_BATCH && lane_ready(lane)) {
 		job = list_first_entry(&lane->order, struct kipsec_job, order);
 		list_del(&job->order);
 		spin_unlock(&lane->lock);
@@ -73,7 +79,9 @@ static void lane_release(struct kipsec_lane *lane)
 		WRITE_ONCE(lane->len, lane->len - 1);
 		lane->left = jiffies;
 	}
-	lane->releasing = false;
+	lane->releasing = lane_ready(lane);
+	if (lane->releasing)
+		queue_work_on(lane->home, wq, &lane->release);
 	spin_unlock(&lane->lock);
 }
 
