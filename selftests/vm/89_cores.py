@@ -161,6 +161,7 @@ def before_it(b):
         b.single.send(number(0), X, OTHER)
     packets = b.wire.collect(251, timeout=3.0)
     equal([p.seq for p in packets if p.spi == 0x8901], list(range(1, 251)), "sequence numbers")
+    b.arrive("x", 250)
     return [p.spi for p in packets].index(0x8903)
 
 
