@@ -32,7 +32,7 @@ struct kipsec_card;
  * @cost: nanoseconds that the cipher takes for a packet, averaged; not locked
  * @home: processor where it happens
  * @left: when the last job left, jiffies
- * @release: does it there, when a job is finished elsewhere
+ * @release: does it there, when a job is finished elsewhere or many are at once
  * @order: all jobs, oldest first, by their @order
  * @todo: jobs that nobody works on yet, oldest first, by their @todo
  * @turn: place in the crew's round, while jobs wait (crew.c)
