@@ -130,6 +130,11 @@ class Namespace:
         os.unlink(self.path)
 
 
+def _end(text):
+    """Namespace, address and device."""
+    return (text.split(":") + ["eth0"])[:3]
+
+
 class Lab:
     """Namespaces and wires of one test; close() removes them."""
 
@@ -164,24 +169,24 @@ class Lab:
     def wire(self, *ends, name=None, mtu=1500):
         """Join "namespace:address/length[:device]" ends by a bridge."""
         name = name or "w%d" % len(self.wires)
+        ends = [_end(e) for e in ends]
         lines = ["link add %s type bridge forward_delay 0 mcast_snooping 0" % name,
                  "link set %s mtu %d up" % (name, mtu)]
-        for end in ends:
-            ns, address, dev = (end.split(":") + ["eth0"])[:3]
+        for ns, _, dev in ends:
             port = "%s-%s" % (name, ns)
             lines += ["link add %s mtu %d type veth peer name %s mtu %d netns kt-%s" %
                       (port, mtu, dev, mtu, ns),
                       "link set %s master %s up" % (port, name)]
         self.wire_ns.ip(*lines)
         self.wires.append(name)
-        self.ports += ["%s-%s" % (name, end.split(":")[0]) for end in ends]
+        self.ports += ["%s-%s" % (name, ns) for ns, _, _ in ends]
         for end in ends:
-            self._up(*(end.split(":") + ["eth0"])[:3])
+            self._up(*end)
         return name
 
     def link(self, a, b):
         """Join two ends of the same form directly: a link nobody watches."""
-        ends = [(e.split(":") + ["eth0"])[:3] for e in (a, b)]
+        ends = [_end(e) for e in (a, b)]
         (na, _, da), (nb, _, db) = ends
         self.ns[na].ip("link add %s type veth peer name %s netns kt-%s" % (da, db, nb))
         for end in ends:

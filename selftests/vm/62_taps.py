@@ -24,6 +24,7 @@ import ipsec                                                    # noqa: E402
 from ipsec import SA, Kipsec, Moves, Policy, tunnel             # noqa: E402
 from ktap import Skip, check, equal, run                        # noqa: E402
 from netns import Lab, wait_for                                 # noqa: E402
+from traffic import in_front                                    # noqa: E402
 from wire import ETH_P_IP, ESP, TCP, Packet, fill, ip4, tcp       # noqa: E402
 
 OWN, PEER, A, B = "10.0.0.1", "10.0.0.2", "10.2.0.2", "10.1.0.2"
@@ -84,9 +85,8 @@ class Card:
         """So many segments at once; their data."""
         data = [struct.pack("!I", n) + fill(MSS - 4) for n in range(MANY)]
         frames = [self.segment(d) for d in data]
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-        written = [os.write(self.fd, frame) for frame in frames]
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        with in_front():
+            written = [os.write(self.fd, frame) for frame in frames]
         equal(written, [len(frame) for frame in frames], "written")
         return data
 

@@ -23,7 +23,7 @@ import ipsec                                                    # noqa: E402
 from ipsec import SA, Kipsec, Moves, Policy, Xfrm, transport    # noqa: E402
 from ktap import Skip, check, equal, run                        # noqa: E402
 from netns import pair, unloads                                 # noqa: E402
-from traffic import Udp, numbers, one_processor, tcp_copy       # noqa: E402
+from traffic import Udp, in_front, numbers, one_processor, tcp_copy     # noqa: E402
 from wire import ESP, Capture, fill                             # noqa: E402
 
 K, X, PORT, OTHER = "10.0.0.1", "10.0.0.2", 4000, 4001
@@ -94,12 +94,13 @@ class Bench:
         got = self.udp[dst].all(count, timeout=3.0)
         equal(numbers(got, dst), list(range(count)), "numbers of datagrams")
 
-    def numbers(self, count, spi=0x8901):
-        """On the wire each number once, in order."""
-        packets = self.wire.collect(count, timeout=3.0)
+    def numbers(self, count, others=0):
+        """On the wire each number of the first SA once, in order; all packets, with other SAs'."""
+        packets = self.wire.collect(count + others, timeout=3.0)
         equal({p.proto for p in packets}, {ESP}, "protocols on the wire")
-        equal([p.seq for p in packets if p.spi == spi], list(range(1, count + 1)),
+        equal([p.seq for p in packets if p.spi == 0x8901], list(range(1, count + 1)),
               "sequence numbers")
+        return packets
 
 
 def number(n):
@@ -135,19 +136,16 @@ def order(tap, b):
 @contextlib.contextmanager
 def crew_waits():
     """The sender's processor is his, and on each other one a program does nothing, in front of
-    the crew; both before the kernel takes them for stuck, which is a second."""
-    first = os.sched_param(1)
+    the crew."""
     others = [subprocess.Popen(["sh", "-c", "while :; do :; done"])
               for _ in range(1, os.cpu_count())]
     try:
         for cpu, other in enumerate(others, 1):
             os.sched_setaffinity(other.pid, {cpu})
-            os.sched_setscheduler(other.pid, os.SCHED_FIFO, first)
-        os.sched_setscheduler(0, os.SCHED_FIFO, first)
-        with one_processor():
+            os.sched_setscheduler(other.pid, os.SCHED_FIFO, os.sched_param(1))
+        with in_front(), one_processor():
             yield
     finally:
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
         for other in others:
             other.kill()
             other.wait()
@@ -159,8 +157,8 @@ def before_it(b):
     with crew_waits():
         b.send_at_once(250)
         b.single.send(number(0), X, OTHER)
-    packets = b.wire.collect(251, timeout=3.0)
-    equal([p.seq for p in packets if p.spi == 0x8901], list(range(1, 251)), "sequence numbers")
+    packets = b.numbers(250, others=1)
+    equal(len(packets), 251, "packets on the wire")
     b.arrive("x", 250)
     return [p.spi for p in packets].index(0x8903)
 
